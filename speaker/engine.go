@@ -1,0 +1,119 @@
+package speaker
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Verb is what an Order asks.
+type Verb int
+
+// The verbs of an Order and the report that each is answered with.
+const (
+	Prepare Verb = iota // open, decode to the first samples; ReportPrepared or ReportFailed
+	Start               // be heard; ReportStarted or ReportFailed
+	Hold                // fall silent, keep the decoder and the position; ReportHeld
+	Resume              // be heard again from there; ReportStarted or ReportFailed
+	Seek                // go to Position; ReportSeeked or ReportFailed
+	Mix                 // new Outputs or Ducked; no answer
+	Release             // fall silent, forget; no answer, no further report of it
+)
+
+// Output is a speaker and the volume of the playback there, 0–MaxVolume.
+type Output struct {
+	Speaker string
+	Volume  int
+}
+
+// Order is an order to the engine about one playback.
+type Order struct {
+	Verb     Verb
+	Playback string
+	Opener   Opener        // of Prepare
+	Outputs  []Output      // of Start, Resume and Mix: all speakers of the playback
+	Ducked   bool          // of Start, Resume and Mix
+	Position time.Duration // of Seek
+}
+
+// ReportKind is what a Report tells.
+type ReportKind int
+
+// The kinds of reports.
+const (
+	ReportPrepared    ReportKind = iota // Info is set
+	ReportStarted                       // the first sample is on its way; Position, At
+	ReportHeld                          // Position is where it was held
+	ReportSeeked                        // Position, At
+	ReportEnded                         // the last sample was heard by the last speaker
+	ReportFailed                        // Err is set; the engine has forgotten the playback
+	ReportStalled                       // a stream ran dry; Position stands still
+	ReportContinued                     // and has sound again; Position, At
+	ReportTitle                         // Title changed
+	ReportSpeaker                       // Speaker and Available are set, Err if not available
+	ReportSpeakerGone                   // Speaker no longer exists
+)
+
+// Report tells what was really played, or what happened to a speaker.
+type Report struct {
+	Kind     ReportKind
+	Playback string
+	Info     Info
+	Position time.Duration // what was being heard at At
+	At       time.Time
+	Title    string
+	Speaker  SpeakerInfo
+	Err      error // wraps ErrMedia or ErrSpeaker
+}
+
+// SpeakerInfo describes one speaker of the hub.
+type SpeakerInfo struct {
+	ID        string // matches [A-Za-z0-9_-]{1,64}
+	Name      string // for a person
+	Driver    string
+	Target    string // as the driver calls it
+	Default   bool
+	Available bool
+	Error     string  // why it is not available
+	LatencyMS float64 // between a swap and its first sample
+}
+
+// Setup names one speaker that the owner configured.
+type Setup struct {
+	ID     string
+	Name   string
+	Driver Driver
+	Target string
+}
+
+// Config is what an engine is made of.
+type Config struct {
+	// Speakers are the configured ones. They exist whether or not they can be opened now.
+	Speakers []Setup
+	// Discover are drivers each of whose targets becomes a speaker by itself.
+	Discover []Driver
+	// Report is called for each report, from one goroutine at a time. It must not block.
+	Report func(Report)
+	Log    zerolog.Logger
+}
+
+// Engine plays. Do never blocks; what comes of an order arrives as a Report.
+type Engine struct{ cfg Config }
+
+// NewEngine makes an engine; Run starts it.
+func NewEngine(cfg Config) *Engine { return &Engine{cfg: cfg} }
+
+// Run opens the speakers and plays until ctx is done, then closes everything.
+// The drivers stay open: whoever made them closes them.
+func (e *Engine) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+
+// Do carries out orders that belong together: an old playback's Release and a
+// new one's Start in one call swap without a gap.
+func (e *Engine) Do(orders []Order) {}
+
+// Position tells where a playback was at a moment near now; false if the engine
+// does not have it or it was never heard.
+func (e *Engine) Position(playback string) (pos time.Duration, at time.Time, ok bool) {
+	return 0, time.Time{}, false
+}
