@@ -1,0 +1,410 @@
+// Package bridge is the hub: commands come in from the message bus, the core
+// decides, the sound engine plays, and what became of it goes out as retained
+// status, events and results.
+//
+// A hub is one goroutine (Hub.Run) that owns the core. A message travels
+//
+//	client.go   the MQTT handler only enqueues
+//	codec.go    decode checks it against its Route
+//	inputs.go   makes it an input of the core, media resolved
+//	hub.go      Step, by the one goroutine
+//	effects.go  orders to the engine, then status, event, result
+//	outbox.go   and out, in order, over one connection
+//
+// and what the engine reports comes back as the next input.
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hkw/session"
+	"hkw/speaker"
+	"hkw/speaker/library"
+)
+
+// inboxSize is how many commands may wait for the loop; one more is answered
+// with Busy at once.
+const inboxSize = 256
+
+// Catalogue is where media is found by name.
+type Catalogue interface {
+	Resolve(name string) (library.Media, error)
+	List(query string, offset, limit int) (items []library.Media, total int)
+}
+
+// engine is what the hub wants of the sound engine.
+type engine interface {
+	Run(ctx context.Context) error
+	Do(orders []speaker.Order)
+	Position(playback string) (pos time.Duration, at time.Time, ok bool)
+}
+
+// Config is what a hub is made of.
+type Config struct {
+	Hub      string            // its id, [A-Za-z0-9_-]{1,64}
+	Session  session.Config    // limits of the core
+	Speakers []speaker.Setup   // configured speakers
+	Discover []speaker.Driver  // drivers each of whose targets becomes a speaker
+	Media    Catalogue         //
+	Broker   BrokerConfig      // where the bus is
+	DataDir  string            // keeps the volumes across restarts; "" for nowhere
+	Warnings map[string]string // by speaker id: what its status says as a warning
+	Log      zerolog.Logger
+}
+
+// request is one message on its way to the loop.
+type request struct {
+	topic    string // below hkw/<hub>/
+	payload  []byte
+	retained bool
+	at       time.Time
+	reply    chan<- Result // nil on the bus; buffered, gets one result
+}
+
+// pending is a command whose result is still to come.
+type pending struct {
+	cmd      *command
+	decorate func(*Result)
+	key      dedupeKey // zero if the command named no id
+	waiters  []chan<- Result
+	started  time.Time
+}
+
+// Hub is one hub: an address on the bus.
+type Hub struct {
+	cfg    Config
+	log    zerolog.Logger
+	boot   string
+	where  string // instance, as ping tells it
+	engine engine
+	out    *outbox
+	inbox  chan request
+	mail   mailbox
+	saved  *volumeStore
+
+	// Owned by the loop.
+	core     *session.Core
+	seq      uint64
+	pending  map[string]*pending // by the key that the core knows
+	keys     uint64
+	seen     dedupe
+	items    map[string]*item // by playback, while it lives
+	speakers map[string]speaker.SpeakerInfo
+	states   map[string]session.PlayerState
+}
+
+// New makes a hub; Run starts it.
+func New(cfg Config) (*Hub, error) {
+	if !ValidID(cfg.Hub) {
+		return nil, fmt.Errorf("hub id %q: must be 1 to 64 letters, digits, _ or -", cfg.Hub)
+	}
+	host, _ := os.Hostname()
+	h := &Hub{
+		cfg:      cfg,
+		log:      cfg.Log.With().Str("component", "hub").Str("hub", cfg.Hub).Logger(),
+		boot:     randomText(8),
+		where:    fmt.Sprintf("host %s, process %d", host, os.Getpid()),
+		inbox:    make(chan request, inboxSize),
+		mail:     mailbox{ready: make(chan struct{}, 1)},
+		core:     session.New(cfg.Session),
+		pending:  map[string]*pending{},
+		seen:     newDedupe(),
+		items:    map[string]*item{},
+		speakers: map[string]speaker.SpeakerInfo{},
+	}
+	h.out = newOutbox("hkw/" + cfg.Hub + "/")
+	h.saved = openVolumes(cfg.DataDir, cfg.Hub, h.log)
+	h.engine = speaker.NewEngine(speaker.Config{
+		Speakers: cfg.Speakers, Discover: cfg.Discover, Report: h.mail.put,
+		Log: cfg.Log.With().Str("component", "engine").Str("hub", cfg.Hub).Logger(),
+	})
+	return h, nil
+}
+
+// Run serves the hub until ctx is done, then ends what plays, says offline and
+// leaves. It returns an error that wraps ErrHubTaken if another live instance
+// serves the hub.
+func (h *Hub) Run(ctx context.Context) error {
+	engineCtx, stopEngine := context.WithCancel(context.Background())
+	clientCtx, stopClient := context.WithCancel(context.Background())
+	defer stopEngine()
+	defer stopClient()
+
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := h.engine.Run(engineCtx); err != nil {
+			h.log.Error().Err(err).Msg("the sound engine ended")
+		}
+	})
+	clientDone := make(chan error, 1)
+	c := &client{hub: h.cfg.Hub, boot: h.boot, cfg: h.cfg.Broker, out: h.out, deliver: h.deliver,
+		log: h.cfg.Log.With().Str("component", "mqtt").Str("hub", h.cfg.Hub).Logger()}
+	wg.Go(func() { clientDone <- c.run(clientCtx) })
+	wg.Go(func() { h.saved.run(clientCtx) })
+
+	h.publishStatus(time.Now())
+	err := h.loop(ctx, clientDone)
+
+	h.shutDown()
+	stopClient()
+	stopEngine()
+	wg.Wait()
+	return err
+}
+
+// loop is the one goroutine that owns the core.
+func (h *Hub) loop(ctx context.Context, clientDone <-chan error) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if at, ok := h.core.Deadline(); ok {
+			timer.Reset(time.Until(at))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-clientDone:
+			return err
+		case r := <-h.inbox:
+			h.handle(r)
+		case <-h.mail.ready:
+			for _, r := range h.mail.take() {
+				h.handleReport(r)
+			}
+		case <-timer.C:
+			h.step(session.Tick{})
+		}
+	}
+}
+
+// shutDown ends everything audible and answers everyone who still waits.
+func (h *Hub) shutDown() {
+	top := session.MaxPriority
+	h.step(session.Stop{Request: session.Request{ID: "shutdown", Priority: &top}})
+	for {
+		select {
+		case r := <-h.inbox:
+			h.answerUnqueued(r, &refusal{Internal, "the hub is shutting down"})
+			continue
+		default:
+		}
+		break
+	}
+	for key := range h.pending {
+		h.finish(key, session.Result{ID: key, Outcome: session.OutcomeFailed, Code: session.Cancelled, Message: "the hub is shutting down"})
+	}
+}
+
+// step runs the core and carries out what it decides.
+func (h *Hub) step(in session.Input) {
+	now := time.Now()
+	h.carryOut(now, h.core.Step(now, in))
+}
+
+// Command carries out a command from beside the bus, as if its payload had come on
+// topic (below hkw/<hub>/), and waits for its result.
+func (h *Hub) Command(ctx context.Context, topic string, payload []byte) (Result, error) {
+	reply := make(chan Result, 1)
+	select {
+	case h.inbox <- request{topic: topic, payload: payload, at: time.Now(), reply: reply}:
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+	select {
+	case r := <-reply:
+		return r, nil
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+}
+
+// Boot is the random name of this run of the hub, as in every payload's boot.
+func (h *Hub) Boot() string { return h.boot }
+
+// Connected tells whether the hub's connection to the broker is up.
+func (h *Hub) Connected() bool { return h.out.connected() }
+
+// ID is the hub's id.
+func (h *Hub) ID() string { return h.cfg.Hub }
+
+// deliver takes a message from the MQTT client. It never blocks: when the inbox
+// is full, the command is answered with Busy beside the loop.
+func (h *Hub) deliver(topic string, payload []byte, retained bool) {
+	r := request{topic: topic, payload: payload, retained: retained, at: time.Now()}
+	select {
+	case h.inbox <- r:
+	default:
+		h.answerUnqueued(r, &refusal{session.Busy, "the hub has too many commands to carry out"})
+	}
+}
+
+// answerUnqueued refuses a command without the loop's state. Its sequence
+// number is 0: it stands outside the order of what the loop publishes.
+func (h *Hub) answerUnqueued(r request, why *refusal) {
+	cmd, _ := decode(r.topic, r.payload, r.at)
+	if cmd.id == "" {
+		cmd.id = newCommandID()
+	}
+	res := Result{ID: cmd.id, Command: cmd.name, Outcome: session.OutcomeRejected, Error: why.code, Message: why.message,
+		Stamp: Stamp{Boot: h.boot, At: wall(time.Now())}}
+	h.out.send("result/"+cmd.id, marshal(res))
+	if r.reply != nil {
+		r.reply <- res
+	}
+}
+
+// handle carries out one message.
+func (h *Hub) handle(r request) {
+	cmd, why := decode(r.topic, r.payload, r.at)
+	hadID := cmd.id != ""
+	if !hadID {
+		cmd.id = newCommandID()
+	}
+	p := &pending{cmd: cmd, started: r.at}
+	if r.reply != nil {
+		p.waiters = append(p.waiters, r.reply)
+	}
+	h.keys++
+	key := fmt.Sprintf("c%d", h.keys)
+	cmd.key = key
+	h.pending[key] = p
+	if r.retained {
+		// Whoever retains a play would ring the house at each reconnect.
+		why = &refusal{RetainedCommand, "retained commands are never carried out; publish without retain, and clear the topic with an empty retained message"}
+	} else if hadID {
+		p.key = dedupeKey{r.topic, cmd.id}
+		switch first, seen := h.seen.look(p.key, r.payload, r.at); {
+		case seen && !first.same(r.payload):
+			p.key = dedupeKey{}
+			why = invalid("%q: %q named another command on this topic less than %s ago", "id", cmd.id, dedupeTime)
+		case seen:
+			delete(h.pending, key)
+			h.repeat(first, p)
+			return
+		default:
+			h.seen.add(p.key, r.payload, p, r.at)
+		}
+	}
+	var in session.Input
+	if why == nil {
+		in, why = cmd.route.input(h, cmd)
+	}
+	switch {
+	case why != nil:
+		h.finish(key, session.Result{ID: key, Outcome: session.OutcomeRejected, Code: why.code, Message: why.message})
+	case in == nil: // answered without the core
+		h.finish(key, session.Result{ID: key, Outcome: session.OutcomeDone})
+	default:
+		h.step(in)
+	}
+}
+
+// repeat answers a command that came before: with its result if there is one,
+// else together with the first when that has one.
+func (h *Hub) repeat(first *firstTime, p *pending) {
+	if first.pending != nil {
+		first.pending.waiters = append(first.pending.waiters, p.waiters...)
+		return
+	}
+	res := first.result
+	res.Repeated = true
+	h.reply(p, res)
+}
+
+// handleReport takes what the engine tells.
+func (h *Hub) handleReport(r speaker.Report) {
+	it := h.items[r.Playback]
+	switch r.Kind {
+	case speaker.ReportPrepared:
+		if it != nil {
+			it.info = r.Info
+		}
+		h.step(session.Prepared{Playback: r.Playback, Seekable: r.Info.Seekable})
+	case speaker.ReportStarted, speaker.ReportSeeked:
+		h.step(session.Started{Playback: r.Playback})
+		if it != nil && r.Kind == speaker.ReportSeeked {
+			h.publishStatus(time.Now())
+		}
+	case speaker.ReportHeld:
+		h.step(session.Paused{Playback: r.Playback})
+	case speaker.ReportEnded:
+		h.step(session.Ended{Playback: r.Playback})
+	case speaker.ReportFailed:
+		h.step(failed(r))
+	case speaker.ReportStalled, speaker.ReportContinued, speaker.ReportTitle:
+		if it == nil {
+			return
+		}
+		if r.Kind == speaker.ReportTitle {
+			it.title = r.Title
+		} else {
+			it.stalled = r.Kind == speaker.ReportStalled
+		}
+		h.publishStatus(time.Now())
+	case speaker.ReportSpeaker:
+		h.speakers[r.Speaker.ID] = r.Speaker
+		h.logSpeaker(r.Speaker)
+		h.step(session.Speaker{ID: r.Speaker.ID, Available: r.Speaker.Available, Volume: h.saved.volume(r.Speaker.ID)})
+		h.publishStatus(time.Now()) // its error may be new although the core saw no change
+	case speaker.ReportSpeakerGone:
+		delete(h.speakers, r.Speaker.ID)
+		h.log.Info().Str("speaker", r.Speaker.ID).Msg("speaker gone")
+		h.step(session.SpeakerGone{ID: r.Speaker.ID})
+		h.out.retain("status/speaker/"+r.Speaker.ID, nil)
+		h.publishStatus(time.Now())
+	}
+}
+
+func failed(r speaker.Report) session.Failed {
+	f := session.Failed{Playback: r.Playback, Code: session.MediaUnavailable, Message: "it could not be played"}
+	if errors.Is(r.Err, speaker.ErrSpeaker) {
+		f.Code = session.SpeakerUnavailable
+	}
+	if r.Err != nil {
+		f.Message = r.Err.Error()
+	}
+	return f
+}
+
+func (h *Hub) logSpeaker(s speaker.SpeakerInfo) {
+	if s.Available {
+		h.log.Info().Str("speaker", s.ID).Str("driver", s.Driver).Msg("speaker available")
+		return
+	}
+	h.log.Warn().Str("speaker", s.ID).Str("driver", s.Driver).Str("error", s.Error).Msg("speaker not available")
+}
+
+// mailbox is how the engine's reports reach the loop: without bound, because a
+// report must neither block the engine nor be lost, and they are few.
+type mailbox struct {
+	mu    sync.Mutex
+	in    []speaker.Report
+	ready chan struct{}
+}
+
+func (m *mailbox) put(r speaker.Report) {
+	m.mu.Lock()
+	m.in = append(m.in, r)
+	m.mu.Unlock()
+	select {
+	case m.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox) take() []speaker.Report {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in := m.in
+	m.in = nil
+	return in
+}

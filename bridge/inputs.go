@@ -1,0 +1,155 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"hkw/session"
+	"hkw/speaker"
+	"hkw/speaker/library"
+)
+
+// item is what the hub knows of the sound of one playback. The core carries it
+// as its Media.
+type item struct {
+	library.Media
+	command string // id of the command that asked for it
+	info    speaker.Info
+	title   string // what a stream says it is playing
+	stalled bool
+}
+
+// request is the part of an input that every command has.
+func (c *command) request() session.Request {
+	return session.Request{ID: c.key, Session: c.text("session"), Priority: c.integer("priority")}
+}
+
+func (h *Hub) playInput(c *command) (session.Input, *refusal) {
+	m, why := h.resolve(c.text("media"))
+	if why != nil {
+		return nil, why
+	}
+	return h.play(c, m), nil
+}
+
+// playNamedInput plays what the topic names. A chime by itself is an
+// announcement: a doorbell gives the music back.
+func (h *Hub) playNamedInput(c *command) (session.Input, *refusal) {
+	m, why := h.resolve(c.text("media"))
+	if why != nil {
+		return nil, why
+	}
+	if _, given := c.values["on_busy"]; !given && m.Kind == library.KindChime {
+		c.values["on_busy"] = string(session.Announce)
+	}
+	return h.play(c, m), nil
+}
+
+func (h *Hub) sayInput(*command) (session.Input, *refusal) {
+	return nil, &refusal{session.MediaUnavailable, "no speech engine configured"}
+}
+
+func (h *Hub) play(c *command, m library.Media) session.Play {
+	ids, all := c.speakers("speakers")
+	p := session.Play{
+		Request: c.request(), Playback: newPlaybackID(), Ref: newSessionRef(),
+		Media:     &item{Media: m, command: c.id},
+		Resumable: m.Kind != library.KindWeb,
+		OnBusy:    session.OnBusy(c.text("on_busy")), Duck: c.flag("duck"), Volume: c.integer("volume"),
+		Speakers: ids, AllSpeakers: all,
+	}
+	if ttl, ok := c.seconds("ttl"); ok {
+		p.Expires = c.at.Add(ttl)
+	}
+	if t, ok := c.values["expires"].(time.Time); ok {
+		// Carried over to the monotonic clock at arrival, so that a step of the wall clock moves nothing.
+		if at := c.at.Add(t.Sub(c.at)); p.Expires.IsZero() || at.Before(p.Expires) {
+			p.Expires = at
+		}
+	}
+	return p
+}
+
+func (h *Hub) resolve(name string) (library.Media, *refusal) {
+	m, err := h.cfg.Media.Resolve(name)
+	switch {
+	case err == nil:
+		return m, nil
+	case errors.Is(err, library.ErrNotFound):
+		return m, &refusal{MediaNotFound, fmt.Sprintf("the library has no %q", clip(name))}
+	case errors.Is(err, library.ErrAmbiguous):
+		return m, &refusal{MediaNotFound, err.Error()}
+	}
+	return m, invalid("%q: %v", "media", err)
+}
+
+func (h *Hub) stopInput(c *command) (session.Input, *refusal) {
+	return session.Stop{Request: c.request(), Playback: c.text("playback")}, nil
+}
+
+func (h *Hub) pauseInput(c *command) (session.Input, *refusal) {
+	return session.Pause{Request: c.request(), Playback: c.text("playback")}, nil
+}
+
+func (h *Hub) resumeInput(c *command) (session.Input, *refusal) {
+	ids, all := c.speakers("speakers")
+	return session.Resume{Request: c.request(), Playback: c.text("playback"), Speakers: ids, AllSpeakers: all}, nil
+}
+
+func (h *Hub) seekInput(c *command) (session.Input, *refusal) {
+	to, _ := c.seconds("position")
+	return session.Seek{Request: c.request(), Playback: c.text("playback"), Position: to}, nil
+}
+
+func (h *Hub) volumeInput(c *command) (session.Input, *refusal) {
+	return session.SetVolume{Request: c.request(), Speaker: c.text("speaker"), Volume: *c.integer("volume")}, nil
+}
+
+func (h *Hub) openInput(c *command) (session.Input, *refusal) {
+	in := session.Open{Request: c.request(), Token: newToken(), Ref: newSessionRef(), AllSpeakers: true}
+	if ids, all := c.speakers("speakers"); ids != nil && !all {
+		in.AllSpeakers, in.Speakers = false, ids
+	}
+	return in, nil
+}
+
+func (h *Hub) closeInput(c *command) (session.Input, *refusal) {
+	return session.Close{Request: c.request()}, nil
+}
+
+func (h *Hub) speakersInput(c *command) (session.Input, *refusal) {
+	in := session.SetSpeakers{Request: c.request()}
+	in.Set, in.All = c.speakers("speakers")
+	in.Add, _ = c.speakers("add")
+	in.Remove, _ = c.speakers("remove")
+	return in, nil
+}
+
+func (h *Hub) mediaInput(c *command) (session.Input, *refusal) {
+	h.decorate(c, func(r *Result) {
+		items, total := h.cfg.Media.List(c.text("query"), c.integerOr("offset", 0), c.integerOr("limit", 50))
+		r.List, r.Total = make([]Media, 0, len(items)), &total
+		for _, m := range items {
+			r.List = append(r.List, mediaOf(m))
+		}
+	})
+	return readIfSession(c), nil
+}
+
+func (h *Hub) pingInput(c *command) (session.Input, *refusal) {
+	h.decorate(c, func(r *Result) { r.Instance = h.where })
+	return nil, nil
+}
+
+// readIfSession is the input of a command that only asks: it keeps its session
+// alive, and without one the core is not asked.
+func readIfSession(c *command) session.Input {
+	if c.text("session") == "" {
+		return nil
+	}
+	return session.Read{Request: c.request()}
+}
+
+// decorate adds what the core does not know to the result of a command that succeeds.
+func (h *Hub) decorate(c *command, f func(*Result)) { h.pending[c.key].decorate = f }

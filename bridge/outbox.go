@@ -1,0 +1,143 @@
+package bridge
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Bounds of the outbox.
+const (
+	maxKept   = 256  // results and events that wait for a lost connection to return; the oldest go
+	maxQueued = 8192 // messages that wait for a live connection to take them; more, and it is cut
+)
+
+// availabilityTopic says whether the hub is there; it is also the topic of its will.
+const availabilityTopic = "status/availability"
+
+// message is one publish, its topic below hkw/<hub>/.
+type message struct {
+	topic    string
+	payload  []byte
+	retained bool
+}
+
+// outbox holds what the hub has to say, in order, and the truth that is to stand
+// on its retained topics. It never blocks the one who writes. While no broker is
+// there, retained messages are only remembered: the next connection begins with
+// all of them.
+type outbox struct {
+	prefix string // hkw/<hub>/
+
+	mu       sync.Mutex
+	retained map[string][]byte
+	queue    []message
+	live     bool // a connection drains the queue
+	overrun  bool // the connection is too slow
+	ready    chan struct{}
+}
+
+func newOutbox(prefix string) *outbox {
+	return &outbox{prefix: prefix, retained: map[string][]byte{}, ready: make(chan struct{}, 1)}
+}
+
+// retain sets what stands on a retained topic; an empty payload removes it.
+func (o *outbox) retain(topic string, payload []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(payload) == 0 {
+		delete(o.retained, topic)
+	} else {
+		o.retained[topic] = payload
+	}
+	if o.live {
+		o.push(message{topic, payload, true})
+	}
+}
+
+// send publishes a message that is not retained.
+func (o *outbox) send(topic string, payload []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.push(message{topic, payload, false})
+	if !o.live && len(o.queue) > maxKept {
+		o.queue = slices.Delete(o.queue, 0, len(o.queue)-maxKept)
+	}
+}
+
+func (o *outbox) push(m message) {
+	if o.live && len(o.queue) >= maxQueued {
+		o.overrun = true
+	} else {
+		o.queue = append(o.queue, m)
+	}
+	select {
+	case o.ready <- struct{}{}:
+	default:
+	}
+}
+
+// get reads what stands on a retained topic.
+func (o *outbox) get(topic string) ([]byte, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p, ok := o.retained[topic]
+	return p, ok
+}
+
+// attach begins a connection. onBroker is what the broker has retained for this
+// hub: what is no longer true is cleared, then the whole truth follows, then what
+// was kept while nobody listened, and only then "online".
+func (o *outbox) attach(onBroker []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	kept := o.queue
+	o.queue = nil
+	for _, topic := range onBroker {
+		if _, ok := o.retained[topic]; !ok && topic != availabilityTopic {
+			o.queue = append(o.queue, message{topic, nil, true})
+		}
+	}
+	for _, topic := range slices.Sorted(maps.Keys(o.retained)) {
+		o.queue = append(o.queue, message{topic, o.retained[topic], true})
+	}
+	o.queue = append(o.queue, kept...)
+	o.queue = append(o.queue, message{availabilityTopic, []byte(Online), true})
+	o.live, o.overrun = true, false
+	select {
+	case o.ready <- struct{}{}:
+	default:
+	}
+}
+
+// detach ends a connection. unsent are messages that it took and that may never
+// have arrived.
+func (o *outbox) detach(unsent []message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.live = false
+	kept := slices.DeleteFunc(append(unsent, o.queue...), func(m message) bool { return m.retained })
+	if len(kept) > maxKept {
+		kept = kept[len(kept)-maxKept:]
+	}
+	o.queue = kept
+}
+
+// take gives everything that is to be published now, and whether the connection
+// has fallen hopelessly behind.
+func (o *outbox) take() (messages []message, overrun bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	messages, o.queue = o.queue, nil
+	return messages, o.overrun
+}
+
+func (o *outbox) connected() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.live
+}
+
+// below strips the hub's prefix from a topic.
+func (o *outbox) below(topic string) (string, bool) { return strings.CutPrefix(topic, o.prefix) }

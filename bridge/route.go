@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"strings"
+
+	"hkw/session"
+)
+
+// Route is one command: where it arrives and what it may carry. MQTT
+// subscriptions, the decoder and the tables of topics.md are all made from
+// Routes or checked against it.
+type Route struct {
+	Command string // its name in results
+	Topic   string // below hkw/<hub>/; "+" stands for one level, whose text fills the field Wild
+	Wild    string // name of the field that the "+" fills
+	Bare    string // name of the field that a payload which is not JSON fills; "" if such a payload says nothing
+	Empty   bool   // an empty payload is a command
+	Fields  []Field
+	Summary string
+	input   func(*Hub, *command) (session.Input, *refusal)
+}
+
+// Kind is the type of a field.
+type Kind string
+
+// The kinds of fields.
+const (
+	KindText     Kind = "string"
+	KindInt      Kind = "integer"
+	KindSeconds  Kind = "seconds"      // JSON number ≥ 0, fractions allowed
+	KindBool     Kind = "boolean"      //
+	KindTime     Kind = "time"         // RFC 3339
+	KindMedia    Kind = "media"        // string, or an integer id of the library
+	KindSpeakers Kind = "speaker list" // array of ids, comma-separated ids, or "all"
+	KindMode     Kind = "on_busy"      // interrupt, announce, queue, drop
+)
+
+// Field is one field of a command's JSON object.
+type Field struct {
+	Name     string
+	Aliases  []string // other spellings, HKWHub's among them
+	Kind     Kind
+	Min, Max int // of integers and seconds; bytes of text
+	Required bool
+	Default  string // for a reader
+	Doc      string
+}
+
+// Fields that several commands share.
+var (
+	fieldID       = Field{Name: "id", Kind: KindText, Min: 1, Max: 64, Default: "made by the hub", Doc: "Names the command; its result comes on `result/<id>`. Letters, digits, `_` and `-`."}
+	fieldSession  = Field{Name: "session", Aliases: []string{"SessionID", "SessionToken"}, Kind: KindText, Min: 1, Max: 64, Default: "none", Doc: "Token of an open session."}
+	fieldPriority = Field{Name: "priority", Aliases: []string{"Priority"}, Kind: KindInt, Min: session.MinPriority, Max: session.MaxPriority, Default: "the session's, else 100", Doc: "The command's priority."}
+	fieldPlayback = Field{Name: "playback", Kind: KindText, Min: 1, Max: 64, Default: "what the command reaches by itself", Doc: "The playback meant."}
+	fieldSpeakers = Field{Name: "speakers", Aliases: []string{"DeviceIDList"}, Kind: KindSpeakers, Default: "the session's selection, else all", Doc: "Where this playback is heard."}
+	fieldVolume   = Field{Name: "volume", Aliases: []string{"Volume"}, Kind: KindInt, Min: 0, Max: session.MaxVolume, Default: "each speaker's own", Doc: "Volume of this playback alone."}
+
+	touchFields = []Field{fieldID, fieldSession, fieldPriority, fieldPlayback}
+	playFields  = []Field{
+		fieldID, fieldSession, fieldPriority,
+		{Name: "on_busy", Kind: KindMode, Default: "`interrupt`", Doc: "How the sound meets a busy hub."},
+		{Name: "duck", Kind: KindBool, Default: "`false`", Doc: "With `announce`: lower the music instead of suspending it."},
+		fieldVolume, fieldSpeakers,
+		{Name: "ttl", Kind: KindSeconds, Min: 0, Max: 86400, Default: "no limit", Doc: "Never start later than this after the command arrived."},
+		{Name: "expires", Kind: KindTime, Default: "no limit", Doc: "Never start at or after this time."},
+	}
+)
+
+func with(fields []Field, more ...Field) []Field {
+	return append(append([]Field{}, more...), fields...)
+}
+
+func required(f Field) Field { f.Required = true; return f }
+
+func described(f Field, byDefault, doc string) Field { f.Default, f.Doc = byDefault, doc; return f }
+
+// Routes is the table of commands.
+var Routes = []Route{
+	{
+		Command: "play", Topic: "play", Bare: "media", input: (*Hub).playInput,
+		Summary: "Plays media of the library, a chime or a web stream.",
+		Fields: with(playFields, Field{Name: "media", Aliases: []string{"PersistentID", "MediaUrl"}, Kind: KindMedia, Min: 1, Max: 4096, Required: true,
+			Doc: "An `http(s)://` URL, else the id, chime name, path or title of media in the library."}),
+	},
+	{
+		Command: "play", Topic: "play/+", Wild: "media", Empty: true, input: (*Hub).playNamedInput,
+		Summary: "Plays the media named in the topic, whatever the payload; chimes announce themselves unless `on_busy` says otherwise.",
+		Fields:  playFields,
+	},
+	{
+		Command: "say", Topic: "say", Bare: "say", input: (*Hub).sayInput,
+		Summary: "Speaks a text.",
+		Fields: with(playFields, Field{Name: "say", Aliases: []string{"Text"}, Kind: KindText, Min: 1, Max: 4096, Required: true,
+			Doc: "The text to speak."}),
+	},
+	{
+		Command: "stop", Topic: "stop", Empty: true, input: (*Hub).stopInput,
+		Summary: "Stops the session's sounds; without a session, everything whose priority is not above the command's.",
+		Fields:  touchFields,
+	},
+	{
+		Command: "pause", Topic: "pause", Empty: true, input: (*Hub).pauseInput,
+		Summary: "Pauses what plays; what cannot be resumed is stopped.",
+		Fields:  touchFields,
+	},
+	{
+		Command: "resume", Topic: "resume", Empty: true, input: (*Hub).resumeInput,
+		Summary: "Continues what was paused, if it may be heard now.",
+		Fields:  append(append([]Field{}, touchFields...), fieldSpeakers),
+	},
+	{
+		Command: "seek", Topic: "seek", Bare: "position", input: (*Hub).seekInput,
+		Summary: "Moves what plays to another position.",
+		Fields: with(touchFields, Field{Name: "position", Kind: KindSeconds, Min: 0, Max: 1 << 20, Required: true,
+			Doc: "Where to go, from the beginning."}),
+	},
+	{
+		Command: "volume", Topic: "volume", Bare: "volume", input: (*Hub).volumeInput,
+		Summary: "Sets the own volume of every speaker.",
+		Fields: []Field{required(described(fieldVolume, "", "The volume; 0 is mute.")), fieldID, fieldSession,
+			{Name: "speaker", Aliases: []string{"DeviceID"}, Kind: KindText, Min: 1, Max: 64, Default: "all", Doc: "One speaker instead of all."}},
+	},
+	{
+		Command: "volume", Topic: "speaker/+/volume", Wild: "speaker", Bare: "volume", input: (*Hub).volumeInput,
+		Summary: "Sets the own volume of one speaker.",
+		Fields:  []Field{required(described(fieldVolume, "", "The volume; 0 is mute.")), fieldID, fieldSession},
+	},
+	{
+		Command: "session/open", Topic: "session/open", Empty: true, input: (*Hub).openInput,
+		Summary: "Opens a session; the result carries its token, once.",
+		Fields: []Field{fieldID, described(fieldPriority, "100", "Priority of commands of the session that name none."),
+			described(fieldSpeakers, "all", "The session's selection.")},
+	},
+	{
+		Command: "session/close", Topic: "session/close", input: (*Hub).closeInput,
+		Summary: "Closes a session and stops everything of it.",
+		Fields:  []Field{required(fieldSession), fieldID},
+	},
+	{
+		Command: "session/speakers", Topic: "session/speakers", input: (*Hub).speakersInput,
+		Summary: "Changes where a session is heard, live.",
+		Fields: []Field{required(fieldSession), fieldID,
+			described(fieldSpeakers, "unchanged", "The new selection."),
+			{Name: "add", Kind: KindSpeakers, Default: "none", Doc: "Speakers to add."},
+			{Name: "remove", Kind: KindSpeakers, Default: "none", Doc: "Speakers to take away."}},
+	},
+	{
+		Command: "media", Topic: "media", Bare: "query", Empty: true, input: (*Hub).mediaInput,
+		Summary: "Lists what can be played by name; the result carries `media` and `total`.",
+		Fields: []Field{fieldID, fieldSession,
+			{Name: "query", Kind: KindText, Min: 0, Max: 256, Default: "everything", Doc: "Words that title, artist, album or path must contain."},
+			{Name: "offset", Kind: KindInt, Min: 0, Max: 1 << 30, Default: "0", Doc: "How many to skip."},
+			{Name: "limit", Kind: KindInt, Min: 1, Max: 500, Default: "50", Doc: "How many to give."}},
+	},
+	{
+		Command: "ping", Topic: "ping", Empty: true, input: (*Hub).pingInput,
+		Summary: "Asks whether the hub is there; the result's `instance` says where it runs.",
+		Fields:  []Field{fieldID},
+	},
+}
+
+// Filters are the MQTT subscriptions of a hub, below hkw/<hub>/. No two of them
+// match the same topic, and together they match each topic of Routes and the
+// unknown ones beside them, so that a mistyped command is answered too.
+var Filters = []string{"+", "play/+", "session/+", "speaker/+/+"}
+
+// quiet are first levels that Filters match but that carry no commands: what
+// the hub itself publishes there.
+var quiet = map[string]bool{"status": true, "event": true, "result": true, "reply": true}
+
+// findRoute finds the route of a topic below hkw/<hub>/ and what its "+" stands for.
+func findRoute(topic string) (*Route, string) {
+	for i := range Routes {
+		if wild, ok := match(Routes[i].Topic, topic); ok {
+			return &Routes[i], wild
+		}
+	}
+	return nil, ""
+}
+
+func match(pattern, topic string) (wild string, ok bool) {
+	before, after, has := strings.Cut(pattern, "+")
+	if !has {
+		return "", pattern == topic
+	}
+	if len(topic) <= len(before)+len(after) || !strings.HasPrefix(topic, before) || !strings.HasSuffix(topic, after) {
+		return "", false
+	}
+	wild = topic[len(before) : len(topic)-len(after)]
+	return wild, !strings.Contains(wild, "/")
+}
