@@ -11,112 +11,112 @@ import (
 
 // Stamp says which run of the hub wrote a payload and in what order.
 type Stamp struct {
-	Boot string    `json:"boot"` // random, new at each start
-	Seq  uint64    `json:"seq"`  // grows by one with each payload
-	At   time.Time `json:"at"`
+	Boot string    `json:"boot"` // names this run of the hub; random, new at each start
+	Seq  uint64    `json:"seq"`  // grows with each payload of this run; 0 in an answer given out of order because the hub was overrun
+	At   time.Time `json:"at"`   // when it was written
 }
 
 // Media is what a client sees of something that can be played.
 type Media struct {
-	ID       string  `json:"id,omitempty"` // of the library, or a chime's name
-	Kind     string  `json:"kind"`         // hub, chime or web
-	Title    string  `json:"title"`
-	Artist   string  `json:"artist,omitempty"`
-	Album    string  `json:"album,omitempty"`
-	Duration float64 `json:"duration,omitempty"` // seconds; absent if unknown
+	ID       string  `json:"id,omitempty"`       // id in the library, or a chime's name; none for web media
+	Kind     string  `json:"kind"`               // `hub` (a file of the library), `chime` (built in) or `web` (a URL)
+	Title    string  `json:"title"`              // from its tags, else its file name; of a stream what it says it is playing
+	Artist   string  `json:"artist,omitempty"`   // from its tags
+	Album    string  `json:"album,omitempty"`    // from its tags
+	Duration float64 `json:"duration,omitempty"` // seconds; absent if unknown or endless
 	Path     string  `json:"path,omitempty"`     // below the library's folder
 	URL      string  `json:"url,omitempty"`      // without credentials and query
 }
 
 // Playback is one playback, in status, events and results.
 type Playback struct {
-	ID         string              `json:"playback"`
-	Command    string              `json:"id,omitempty"` // of the command that asked for it
-	SessionRef string              `json:"session_ref"`
-	Media      Media               `json:"media"`
-	Priority   int                 `json:"priority"`
-	OnBusy     session.OnBusy      `json:"on_busy"`
-	Phase      session.Phase       `json:"phase"`
-	State      session.PlayerState `json:"player_state"`
-	Volume     *int                `json:"volume,omitempty"` // its own, if it has one
-	Speakers   []string            `json:"speakers"`
-	Position   *float64            `json:"position,omitempty"`    // seconds
-	PositionAt *time.Time          `json:"position_at,omitempty"` // when that was true
-	Stalled    bool                `json:"stalled,omitempty"`     // a stream that waits for data
-	Expires    *time.Time          `json:"expires,omitempty"`     // not started later than this
+	ID         string              `json:"playback"`              // names the playback
+	Command    string              `json:"id,omitempty"`          // id of the command that asked for it
+	SessionRef string              `json:"session_ref"`           // its session, implicit ones too
+	Media      Media               `json:"media"`                 // what it plays
+	Priority   int                 `json:"priority"`              // 0 to 9999
+	OnBusy     session.OnBusy      `json:"on_busy"`               // how it meets a busy hub
+	Phase      session.Phase       `json:"phase"`                 // where it is on its way
+	State      session.PlayerState `json:"player_state"`          // the same in HKWHub's four states
+	Volume     *int                `json:"volume,omitempty"`      // its own volume, if it has one
+	Speakers   []string            `json:"speakers"`              // where it is heard
+	Position   *float64            `json:"position,omitempty"`    // seconds from the beginning
+	PositionAt *time.Time          `json:"position_at,omitempty"` // when the position was true
+	Stalled    bool                `json:"stalled,omitempty"`     // a stream that waits for data; its position stands still
+	Expires    *time.Time          `json:"expires,omitempty"`     // it is not started at or after this time
 }
 
 // Status is the retained snapshot of a hub.
 type Status struct {
-	Hub       string              `json:"hub"`
-	State     session.PlayerState `json:"player_state"`
-	Playing   *Playback           `json:"playing"`   // what is heard; null if nothing
-	Suspended *Playback           `json:"suspended"` // the music beneath an announcement
-	Paused    []Playback          `json:"paused"`
-	Queue     []Playback          `json:"queue"`    // what prepares or waits, next first
-	Priority  *int                `json:"priority"` // at which the hub is held; null while it is free
-	Speakers  []SpeakerStatus     `json:"speakers"`
-	Volume    int                 `json:"volume"`   // mean of the speakers' own
-	Sessions  int                 `json:"sessions"` // open
-	Media     int                 `json:"media"`    // pieces in the library, chimes included
+	Hub       string              `json:"hub"`          // id of the hub
+	State     session.PlayerState `json:"player_state"` // of the hub as a whole
+	Playing   *Playback           `json:"playing"`      // what is heard, on top
+	Suspended *Playback           `json:"suspended"`    // the music beneath an announcement, held or ducked
+	Paused    []Playback          `json:"paused"`       // what was paused and can be resumed, oldest first
+	Queue     []Playback          `json:"queue"`        // what prepares or waits, next first
+	Priority  *int                `json:"priority"`     // at which the hub is held; null while it is free
+	Speakers  []SpeakerStatus     `json:"speakers"`     // every speaker of the hub, by id
+	Volume    int                 `json:"volume"`       // 0 to 50, the mean of the speakers' own volumes
+	Sessions  int                 `json:"sessions"`     // how many are open
+	Media     int                 `json:"media"`        // how much can be played by name, chimes included
 	Stamp
 }
 
 // SpeakerStatus is one speaker, in the snapshot and under status/speaker/<id>.
 type SpeakerStatus struct {
-	ID        string `json:"id"`
-	Name      string `json:"name"`
-	Driver    string `json:"driver"`
-	Target    string `json:"target,omitempty"`
-	Available bool   `json:"available"`
-	Error     string `json:"error,omitempty"` // why it is not available
-	Warning   string `json:"warning,omitempty"`
-	Volume    int    `json:"volume"`             // its own
-	Override  *int   `json:"override,omitempty"` // volume of what plays there for itself alone
+	ID        string `json:"id"`                 // its id in topics and fields
+	Name      string `json:"name"`               // its name for a person
+	Driver    string `json:"driver"`             // `pulse`, `wav`, `null`, …
+	Target    string `json:"target,omitempty"`   // what the driver calls it
+	Available bool   `json:"available"`          // it can be heard now
+	Error     string `json:"error,omitempty"`    // why it cannot
+	Warning   string `json:"warning,omitempty"`  // what its owner should know
+	Volume    int    `json:"volume"`             // 0 to 50, its own
+	Override  *int   `json:"override,omitempty"` // volume of what plays there, for itself alone
 	Active    bool   `json:"active"`             // something is heard there
 }
 
 // SessionStatus is one open session, under status/session/<ref>.
 type SessionStatus struct {
-	Ref      string              `json:"session_ref"`
-	State    session.PlayerState `json:"player_state"`
-	Priority int                 `json:"priority"`
-	Speakers []string            `json:"speakers"`
-	Expires  *time.Time          `json:"expires"` // null while it plays: its clock stands still
-	Playback string              `json:"playback,omitempty"`
+	Ref      string              `json:"session_ref"`        // names the session; it cannot command with it
+	State    session.PlayerState `json:"player_state"`       // of what it played last
+	Priority int                 `json:"priority"`           // of its commands that name none
+	Speakers []string            `json:"speakers"`           // its selection
+	Expires  *time.Time          `json:"expires"`            // when it ends by itself; null while its clock stands still
+	Playback string              `json:"playback,omitempty"` // what it plays, or holds
 	Stamp
 }
 
 // Event tells of one change of a playback, on event/playback.
 type Event struct {
-	Event session.EventKind `json:"event"`
+	Event session.EventKind `json:"event"` // what happened
 	Playback
-	Reason  string       `json:"reason,omitempty"`
-	By      string       `json:"by,omitempty"` // the playback that caused it
-	Error   session.Code `json:"error,omitempty"`
-	Message string       `json:"message,omitempty"`
+	Reason  string       `json:"reason,omitempty"`  // why, in a word such as `closed`, `expired` or `announcement`
+	By      string       `json:"by,omitempty"`      // the playback that caused it
+	Error   session.Code `json:"error,omitempty"`   // of a failure, see [Errors](#errors)
+	Message string       `json:"message,omitempty"` // of a failure, for a person
 	Stamp
 }
 
 // Result answers one command, on result/<id>.
 type Result struct {
-	ID         string          `json:"id"`
-	Command    string          `json:"command"`
-	Outcome    session.Outcome `json:"outcome"`
-	Error      session.Code    `json:"error,omitempty"`
-	Message    string          `json:"message,omitempty"`
-	Session    string          `json:"session,omitempty"` // token; of session/open, once
-	SessionRef string          `json:"session_ref,omitempty"`
-	Playback   string          `json:"playback,omitempty"`
-	Priority   *int            `json:"priority,omitempty"`
-	Count      *int            `json:"count,omitempty"`    // of stop: the playbacks it ended
-	Expires    *time.Time      `json:"expires,omitempty"`  // of the session
-	Current    *Playback       `json:"current,omitempty"`  // who holds the hub, in a rejection
-	List       []Media         `json:"media,omitempty"`    // of media
-	Total      *int            `json:"total,omitempty"`    // of media
-	Instance   string          `json:"instance,omitempty"` // of ping: where the hub runs
-	Notes      []string        `json:"notes,omitempty"`    // fields that were ignored
-	Repeated   bool            `json:"repeated,omitempty"` // the first result again
+	ID         string          `json:"id"`                    // of the command; made by the hub if it had none, or none that could be read
+	Command    string          `json:"command"`               // its name; the topic if it is unknown
+	Outcome    session.Outcome `json:"outcome"`               // what became of it
+	Error      session.Code    `json:"error,omitempty"`       // of a rejected or failed command, see [Errors](#errors)
+	Message    string          `json:"message,omitempty"`     // the same for a person; names the field and what is allowed
+	Session    string          `json:"session,omitempty"`     // token of the session that was opened, here and nowhere else
+	SessionRef string          `json:"session_ref,omitempty"` // the session, implicit ones too
+	Playback   string          `json:"playback,omitempty"`    // the playback that the command concerned
+	Priority   *int            `json:"priority,omitempty"`    // that it was judged with
+	Count      *int            `json:"count,omitempty"`       // of `stop`: how many playbacks it ended
+	Expires    *time.Time      `json:"expires,omitempty"`     // when the session ends by itself
+	Current    *Playback       `json:"current,omitempty"`     // of a refusal: who holds the hub
+	List       []Media         `json:"list,omitempty"`        // of `media`: what was found
+	Total      *int            `json:"total,omitempty"`       // of `media`: how many match in all
+	Instance   string          `json:"instance,omitempty"`    // of `ping`: where the hub runs
+	Notes      []string        `json:"notes,omitempty"`       // fields that were ignored
+	Repeated   bool            `json:"repeated,omitempty"`    // the command had come before; this is its first result again
 	Stamp
 }
 
@@ -153,3 +153,22 @@ func timeOrNil(t time.Time) *time.Time {
 // wall is how a time is shown: without its monotonic reading, in UTC, to the
 // millisecond. The core never sees such a time.
 func wall(t time.Time) time.Time { return t.Round(0).UTC().Truncate(time.Millisecond) }
+
+// RetainedTopic is one topic on which the hub keeps a retained payload.
+type RetainedTopic struct {
+	Topic string // below hkw/<hub>/
+	Doc   string
+}
+
+// Retained is the table of retained topics; topics.md is checked against it and
+// every retained publish against both.
+var Retained = []RetainedTopic{
+	{"status", "JSON, the [snapshot](#the-snapshot)."},
+	{"status/availability", "`online` or `offline`, see [Availability](#availability)."},
+	{"status/player_state", "`PlayerStateInitialized` (nothing has played yet), `PlayerStatePlaying`, `PlayerStatePaused` or `PlayerStateStopped`."},
+	{"status/title", "Title of what is heard; no payload while there is none."},
+	{"status/volume", "`0` to `50`, the mean of the speakers' own volumes."},
+	{"status/speaker/<id>", "JSON, a [speaker](#a-speaker)."},
+	{"status/session/<session_ref>", "JSON, a [session](#a-session)."},
+	{"status/result", "JSON, the latest [result](#results), without a token."},
+}
