@@ -21,7 +21,8 @@ type Open struct {
 	Request            // Priority becomes the session's default; Session is ignored
 	Token       string // what commands with it will carry
 	Ref         string // what others see of it
-	AllSpeakers bool   // starts with every speaker of the hub, later ones too; else with none
+	AllSpeakers bool     // starts with every speaker of the hub, later ones too
+	Speakers    []string // else with these; none if nil
 }
 
 // Close ends a session and everything of it.
