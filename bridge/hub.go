@@ -338,8 +338,10 @@ func (h *Hub) handleReport(r speaker.Report) {
 		h.step(session.Paused{Playback: r.Playback})
 	case speaker.ReportEnded:
 		h.step(session.Ended{Playback: r.Playback})
+		delete(h.items, r.Playback)
 	case speaker.ReportFailed:
 		h.step(failed(r))
+		delete(h.items, r.Playback)
 	case speaker.ReportStalled, speaker.ReportContinued, speaker.ReportTitle:
 		if it == nil {
 			return

@@ -1,0 +1,77 @@
+package bridge
+
+import (
+	"reflect"
+	"strconv"
+	"testing"
+)
+
+func topics(ms []message) (ts []string) {
+	for _, m := range ms {
+		t := m.topic
+		if len(m.payload) == 0 {
+			t = "clear " + t
+		}
+		ts = append(ts, t)
+	}
+	return ts
+}
+
+// A connection begins with the whole truth: what is stale is cleared, and
+// "online" comes last.
+func TestOutboxAttach(t *testing.T) {
+	o := newOutbox("hkw/home/")
+	o.retain("status", []byte("s"))
+	o.retain("status/title", []byte("t"))
+	o.retain("status/title", nil)
+	o.retain("status/volume", []byte("7"))
+	o.send("result/a", []byte("r"))
+	o.attach([]string{"status", "status/session/s-old", "status/availability"})
+	got, _ := o.take()
+	want := []string{"clear status/session/s-old", "status", "status/volume", "result/a", "status/availability"}
+	if !reflect.DeepEqual(topics(got), want) {
+		t.Errorf("got %q, want %q", topics(got), want)
+	}
+	o.retain("status", []byte("s2"))
+	o.retain("status/volume", nil)
+	got, _ = o.take()
+	if want := []string{"status", "clear status/volume"}; !reflect.DeepEqual(topics(got), want) {
+		t.Errorf("got %q, want %q", topics(got), want)
+	}
+}
+
+// What was not acknowledged comes again, but never an old status.
+func TestOutboxDetach(t *testing.T) {
+	o := newOutbox("hkw/home/")
+	o.attach(nil)
+	o.retain("status", []byte("old"))
+	o.send("result/a", []byte("a"))
+	unsent, _ := o.take()
+	o.send("result/b", []byte("b"))
+	o.retain("status", []byte("newer"))
+	o.detach(unsent)
+	o.retain("status", []byte("newest"))
+	for i := range maxKept {
+		o.send("event/playback", []byte(strconv.Itoa(i)))
+	}
+	o.attach(nil)
+	got, _ := o.take()
+	if string(got[0].payload) != "newest" || got[len(got)-1].topic != availabilityTopic {
+		t.Errorf("got %q", topics(got))
+	}
+	if n := len(got) - 2; n != maxKept {
+		t.Errorf("kept %d, want %d", n, maxKept)
+	}
+}
+
+// A connection that does not drain is given up instead of growing without bound.
+func TestOutboxOverrun(t *testing.T) {
+	o := newOutbox("hkw/home/")
+	o.attach(nil)
+	for range maxQueued {
+		o.send("event/playback", []byte("x"))
+	}
+	if got, overrun := o.take(); !overrun || len(got) != maxQueued {
+		t.Errorf("%d messages, overrun %v", len(got), overrun)
+	}
+}
