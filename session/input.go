@@ -18,9 +18,9 @@ type Tick struct{}
 
 // Open opens a session. Token and Ref must never have been used before.
 type Open struct {
-	Request            // Priority becomes the session's default; Session is ignored
-	Token       string // what commands with it will carry
-	Ref         string // what others see of it
+	Request              // Priority becomes the session's default; Session is ignored
+	Token       string   // what commands with it will carry
+	Ref         string   // what others see of it
 	AllSpeakers bool     // starts with every speaker of the hub, later ones too
 	Speakers    []string // else with these; none if nil
 }

@@ -82,3 +82,21 @@ type Config struct {
 	// MaxWaiting bounds the playbacks that prepare or wait; one more is Busy; 100.
 	MaxWaiting int
 }
+
+func (cfg Config) withDefaults() Config {
+	positive := func(d *time.Duration, otherwise time.Duration) {
+		if *d <= 0 {
+			*d = otherwise
+		}
+	}
+	positive(&cfg.Timeout, time.Hour)
+	positive(&cfg.PrepareLimit, 10*time.Second)
+	positive(&cfg.OrderLimit, 2*time.Second)
+	if cfg.MaxSessions <= 0 {
+		cfg.MaxSessions = 10_000
+	}
+	if cfg.MaxWaiting <= 0 {
+		cfg.MaxWaiting = 100
+	}
+	return cfg
+}
