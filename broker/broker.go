@@ -141,19 +141,30 @@ const (
 
 // Listener ids, by which the library and the access rules know where a client came from.
 const (
-	tcpID     = "tcp"
-	wsID      = "ws"
-	hubPrefix = "hub:"
+	tcpID       = "tcp"
+	wsID        = "ws"
+	inProcessID = "in process"
+	hubPrefix   = "hub:"
 )
 
-// DialHub connects to the broker in this process. What comes this way is the hub
+// Dial connects an ordinary client in this process.
+func (b *Broker) Dial(ctx context.Context) (net.Conn, error) { return b.dial(ctx, inProcessID) }
+
+// DialHub connects a hub in this process. What comes this way is the hub
 // of that id and alone may publish below hkw/<hub>/status, event, result and reply.
-func (b *Broker) DialHub(_ context.Context, hub string) (net.Conn, error) {
+func (b *Broker) DialHub(ctx context.Context, hub string) (net.Conn, error) {
+	return b.dial(ctx, hubPrefix+hub)
+}
+
+func (b *Broker) dial(ctx context.Context, listener string) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if b.isClosed() {
 		return nil, ErrClosed
 	}
 	near, far := pipe()
-	go b.serveConn(hubPrefix+hub, far)
+	go b.serveConn(listener, far)
 	return near, nil
 }
 
