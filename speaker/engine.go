@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -99,21 +100,118 @@ type Config struct {
 }
 
 // Engine plays. Do never blocks; what comes of an order arrives as a Report.
-type Engine struct{ cfg Config }
+//
+// One goroutine, that of Run, owns all that follows; everything else is posted
+// to it. Samples do not pass through it: a decoder goroutine for each playback
+// fills a ring, and the goroutines of the sinks mix what they pull from the rings.
+type Engine struct {
+	cfg    Config
+	inbox  *mailbox[func()]
+	notice chan struct{} // a mixer or decoder has something for survey
+	work   sync.WaitGroup
+
+	mu        sync.RWMutex // guards the map for Position
+	playbacks map[string]*playback
+
+	ctx      context.Context
+	stations map[string]*station
+	order    []string  // of the stations, as they came
+	awaited  *swap     // that waits for sinks to begin to run
+	held     [][]Order // what came since
+	running  bool      // sinks pull
+	lastBusy time.Time
+}
 
 // NewEngine makes an engine; Run starts it.
-func NewEngine(cfg Config) *Engine { return &Engine{cfg: cfg} }
+func NewEngine(cfg Config) *Engine {
+	if cfg.Report == nil {
+		cfg.Report = func(Report) {}
+	}
+	return &Engine{
+		cfg:       cfg,
+		inbox:     newMailbox[func()](),
+		notice:    make(chan struct{}, 1),
+		playbacks: map[string]*playback{},
+		stations:  map[string]*station{},
+	}
+}
 
 // Run opens the speakers and plays until ctx is done, then closes everything.
 // The drivers stay open: whoever made them closes them.
-func (e *Engine) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer e.shutDown(cancel)
+	e.ctx = ctx
+	for _, s := range e.cfg.Speakers {
+		e.addStation(s, false)
+	}
+	for _, d := range e.cfg.Discover {
+		e.discover(d)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		if next := e.survey(now); next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(max(0, next.Sub(now)))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-e.notice:
+		case <-e.inbox.mail:
+			for _, f := range e.inbox.take() {
+				f()
+			}
+		}
+	}
+}
+
+// shutDown ends all goroutines. A source or driver that does not keep its
+// promise to return soon is left behind rather than waited for.
+func (e *Engine) shutDown(cancel context.CancelFunc) {
+	for id := range e.playbacks {
+		e.forget(id, time.Now())
+	}
+	cancel()
+	done := make(chan struct{})
+	go func() { e.work.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(3 * time.Second):
+		e.cfg.Log.Warn().Msg("a sound source or driver did not stop in time")
+	}
+}
 
 // Do carries out orders that belong together: an old playback's Release and a
 // new one's Start in one call swap without a gap.
-func (e *Engine) Do(orders []Order) {}
+func (e *Engine) Do(orders []Order) {
+	orders = append([]Order(nil), orders...)
+	e.inbox.put(func() { e.do(orders) })
+}
 
 // Position tells where a playback was at a moment near now; false if the engine
 // does not have it or it was never heard.
 func (e *Engine) Position(playback string) (pos time.Duration, at time.Time, ok bool) {
-	return 0, time.Time{}, false
+	e.mu.RLock()
+	p := e.playbacks[playback]
+	e.mu.RUnlock()
+	if p == nil {
+		return 0, time.Time{}, false
+	}
+	now := time.Now()
+	frame, ok := p.position(now)
+	return FramesToDuration(frame), now, ok
+}
+
+// spawn runs f as one of the engine's goroutines.
+func (e *Engine) spawn(f func()) {
+	e.work.Add(1)
+	go func() {
+		defer e.work.Done()
+		f()
+	}()
 }
