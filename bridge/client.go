@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -88,6 +90,13 @@ type arrivals struct {
 	echoes   map[string]chan []byte // by topic
 }
 
+// topics are what the broker has retained for the hub.
+func (a *arrivals) topics() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.retained))
+}
+
 // connection lives as long as one connection to the broker.
 func (c *client) connection(ctx context.Context) error {
 	lost := make(chan error, 1)
@@ -101,11 +110,7 @@ func (c *client) connection(ctx context.Context) error {
 		paho.Disconnect(0)
 		return err
 	}
-	onBroker := make([]string, 0, len(got.retained))
-	for topic := range got.retained {
-		onBroker = append(onBroker, topic)
-	}
-	c.out.attach(onBroker)
+	c.out.attach(got.topics())
 	c.log.Info().Str("broker", redact(c.cfg.URL)).Msg("connected to the broker")
 	err := c.drain(ctx, paho, lost)
 	if ctx.Err() != nil {
