@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hkw/bridge"
+	"hkw/broker"
+	"hkw/session"
+	"hkw/speaker/library"
+)
+
+// app is everything that `serve` runs: the embedded broker, the hubs and HTTP.
+type app struct {
+	cfg     *config
+	version string
+	log     zerolog.Logger
+
+	// What follows is set before started is closed, and not changed any more.
+	started  chan struct{}
+	mqttAddr net.Addr // nil with an external broker
+	httpAddr net.Addr
+	library  *library.Library
+	hubs     []*bridge.Hub
+}
+
+func newApp(cfg *config, version string, log zerolog.Logger) *app {
+	return &app{cfg: cfg, version: version, log: log, started: make(chan struct{})}
+}
+
+// Run serves until ctx is done or a part fails, then closes everything, the last
+// opened first.
+func (a *app) Run(ctx context.Context) (err error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	life := &lifecycle{log: a.log, limit: closeLimit}
+	defer func() { err = errors.Join(err, life.close()) }()
+
+	httpListener, err := a.listen(ctx, setHTTP, a.cfg.http)
+	if err != nil {
+		return err
+	}
+	a.httpAddr = httpListener.Addr()
+	life.opened("HTTP listener", closeListener(httpListener))
+	bus, socket, err := a.openBroker(ctx, life, fail)
+	if err != nil {
+		return err
+	}
+	if err := a.openLibrary(ctx, life); err != nil {
+		return err
+	}
+	data := a.dataDir()
+	for _, h := range a.cfg.hubs {
+		out := openOutput(ctx, h, a.cfg.env, a.log)
+		life.opened("outputs of hub "+h.name, out.close)
+		hub, err := bridge.New(bridge.Config{
+			Hub: h.name, Session: session.Config{Timeout: a.cfg.timeout},
+			Speakers: out.speakers, Discover: out.discover, Warnings: out.warnings,
+			Media: a.library, Broker: bus, DataDir: data, Log: a.log,
+		})
+		if err != nil {
+			return err
+		}
+		a.hubs = append(a.hubs, hub)
+		runPart(life, "hub "+h.name, fail, func(ctx context.Context) error {
+			err := hub.Run(ctx)
+			if errors.Is(err, bridge.ErrHubTaken) {
+				return exitWith(exitTaken, "--hub: %q is taken: %w; stop that one or choose another name", hub.ID(), err)
+			}
+			return err
+		})
+	}
+	server := &http.Server{Handler: bridge.NewHandler(a.version, a.hubs, socket), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	runPart(life, "HTTP", fail, func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() { shutDown(server) })
+		defer stop()
+		err := server.Serve(httpListener)
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return fmt.Errorf("serve HTTP: %w", err)
+	})
+	close(a.started)
+	<-ctx.Done()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// runPart runs a part of the program until the lifecycle closes it. Should it
+// end by itself, the whole program does.
+func runPart(life *lifecycle, name string, fail context.CancelCauseFunc, run func(context.Context) error) {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = fmt.Errorf("%s ended by itself", name)
+		}
+		fail(err)
+	}()
+	life.opened(name, func() error {
+		stop()
+		<-done
+		return nil
+	})
+}
+
+// shutDown lets running requests end, for a moment.
+func shutDown(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close()
+	}
+}
+
+// openBroker starts the embedded broker, or says how the external one is reached.
+func (a *app) openBroker(ctx context.Context, life *lifecycle, fail context.CancelCauseFunc) (bridge.BrokerConfig, http.Handler, error) {
+	if a.cfg.broker != "" {
+		tlsConfig, err := a.cfg.tls()
+		return bridge.BrokerConfig{URL: a.cfg.broker, Username: a.cfg.user, Password: a.cfg.pass, TLS: tlsConfig}, nil, err
+	}
+	listener, err := a.listen(ctx, setMQTT, a.cfg.mqtt)
+	if err != nil {
+		return bridge.BrokerConfig{}, nil, err
+	}
+	a.mqttAddr = listener.Addr()
+	life.opened("MQTT listener", closeListener(listener))
+	b, err := broker.New(broker.Config{Log: a.log})
+	if err != nil {
+		return bridge.BrokerConfig{}, nil, fmt.Errorf("start the embedded broker: %w", err)
+	}
+	runPart(life, "broker", fail, func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() { _ = b.Close() })
+		defer stop()
+		return b.Serve(listener)
+	})
+	return bridge.BrokerConfig{Dial: b.DialHub}, b.WebSocket(), nil
+}
+
+// openLibrary opens the folder of media. The folder itself must be readable; what
+// is wrong inside it is the library's to tell.
+func (a *app) openLibrary(ctx context.Context, life *lifecycle) error {
+	if err := checkMedia(a.cfg); err != nil {
+		return err
+	}
+	lib, err := library.Open(ctx, library.Config{Dir: a.cfg.media, Log: a.log.With().Str("component", "library").Logger()})
+	if err != nil {
+		return fmt.Errorf("open the media folder: %w", err)
+	}
+	a.library = lib
+	life.opened("library", lib.Close)
+	return nil
+}
+
+// dataDir is the folder for what survives a restart, "" if nothing can be kept.
+func (a *app) dataDir() string {
+	if err := checkData(a.cfg.data); err != nil {
+		a.log.Warn().Err(err).Msg("volumes will not survive a restart: the data folder cannot be written; --data names another")
+		return ""
+	}
+	return a.cfg.data
+}
+
+// listen opens an address, if it may be.
+func (a *app) listen(ctx context.Context, name, address string) (net.Listener, error) {
+	label := a.cfg.values[name].label
+	if !a.cfg.open {
+		if err := onlyLoopback(ctx, address); err != nil {
+			return nil, usageError("%s: %s %w; use a loopback address such as %s, or say with --open that it shall run so", label, address, err, settingByName(name).byDefault)
+		}
+	} else if onlyLoopback(ctx, address) != nil {
+		a.log.Warn().Str("address", address).Msg("open to everyone who can reach this address, without credentials")
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return l, nil
+	case inUse(err):
+		return nil, exitWith(exitInUse, "%s: %s is in use by another program, perhaps another hkw; stop it, or choose another address", label, address)
+	}
+	return nil, usageError("%s: cannot listen on %s: %w", label, address, plainNetError(err))
+}
+
+// wsaInUse is what Windows says of an address that is taken.
+const wsaInUse = syscall.Errno(10048)
+
+func inUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaInUse)
+}
+
+// onlyLoopback tells why an address could be reached from other machines.
+func onlyLoopback(ctx context.Context, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if host == "" {
+		return errors.New("reaches beyond this machine and there are no credentials yet")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupIP(ctx, "ip", host)
+	if err != nil {
+		return fmt.Errorf("cannot be looked up: %w", plainNetError(err))
+	}
+	for _, ip := range ips {
+		if !ip.IsLoopback() {
+			return errors.New("reaches beyond this machine and there are no credentials yet")
+		}
+	}
+	return nil
+}
+
+func closeListener(l net.Listener) func() error {
+	return func() error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// tls is how brokers reached by TLS are trusted: by the system's authorities, or
+// by the one that is named.
+func (c *config) tls() (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.ca == "" {
+		return t, nil
+	}
+	label := c.values[setCA].label
+	pem, err := os.ReadFile(c.ca)
+	if err != nil {
+		return nil, usageError("%s: %w", label, err)
+	}
+	t.RootCAs = x509.NewCertPool()
+	if !t.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, usageError("%s: there is no certificate in %s", label, c.ca)
+	}
+	return t, nil
+}

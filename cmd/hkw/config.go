@@ -1,0 +1,391 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+
+	"hkw/bridge"
+)
+
+// origin says where a value was given.
+type origin struct {
+	label string // begins an error about it: "--hub", "HKW_HUB", "config.yaml:3: hub"
+	shown string // in `hkw config`
+	base  string // folder that relative paths are meant from; "" for the working directory
+}
+
+// given is what one source says about one setting, still as text.
+type given struct {
+	texts []sourced // one, or several of a repeatable setting
+	hubs  []hubText
+	origin
+}
+
+// sourced is one text with its own place.
+type sourced struct {
+	text string
+	origin
+}
+
+// hubText is one entry of the file's list of hubs.
+type hubText struct {
+	name     sourced
+	speakers []sourced
+}
+
+func (g given) text() string {
+	if len(g.texts) == 0 {
+		return ""
+	}
+	return g.texts[len(g.texts)-1].text
+}
+
+// refuse is the error about a value: which setting, what is allowed, what was given.
+func (o origin) refuse(allowed, got string) error {
+	return usageError("%s must be %s, not %q", o.label, allowed, got)
+}
+
+// config is the effective configuration.
+type config struct {
+	env     environment
+	values  map[string]given // by name of the setting, defaults too
+	file    string           // that was read; "" if none
+	hub     string           // that commands speak to; the first of hubs
+	hubs    []hubConfig
+	broker  string // a URL; "" for the embedded one
+	user    string
+	pass    string
+	ca      string
+	mqtt    string
+	http    string
+	open    bool
+	media   string
+	data    string
+	timeout time.Duration
+	level   zerolog.Level
+}
+
+// hubConfig is one hub that serve runs.
+type hubConfig struct {
+	name     string
+	speakers []speakerSpec // nil: whatever is found
+}
+
+// loadConfig puts the configuration together: defaults < file < environment < flags.
+func loadConfig(env environment, flags *pflag.FlagSet) (*config, error) {
+	c := &config{env: env, values: map[string]given{}}
+	fromEnv, err := readEnvironment(env)
+	if err != nil {
+		return nil, err
+	}
+	fromFlags := readFlags(flags)
+	fromFile, err := c.readFile(fromEnv, fromFlags)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range settings {
+		byDefault := s.byDefault
+		if s.name == setData {
+			byDefault = env.dataFolder()
+		}
+		o := origin{label: s.key(), shown: "default"}
+		c.values[s.name] = given{texts: []sourced{{byDefault, o}}, origin: o}
+		if s.kind == kindSpeakers || s.kind == kindHubs {
+			c.values[s.name] = given{origin: o}
+		}
+		for _, source := range []map[string]given{fromFile, fromEnv, fromFlags} {
+			if g, ok := source[s.name]; ok {
+				c.values[s.name] = g
+			}
+		}
+	}
+	return c, c.parse(fromFile)
+}
+
+func readFlags(flags *pflag.FlagSet) map[string]given {
+	found := map[string]given{}
+	flags.Visit(func(f *pflag.Flag) {
+		v, ok := f.Value.(*flagValue)
+		if !ok {
+			return // a flag of the command, not a setting
+		}
+		o := origin{label: "--" + f.Name, shown: "flag --" + f.Name}
+		g := given{origin: o}
+		for _, t := range v.texts {
+			g.texts = append(g.texts, sourced{t, o})
+		}
+		found[f.Name] = g
+	})
+	return found
+}
+
+func readEnvironment(env environment) (map[string]given, error) {
+	found := map[string]given{}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, envPrefix) || name == envOfTests {
+			continue
+		}
+		s, ok := settingByEnv(name)
+		if !ok {
+			return nil, usageError("environment: there is no %s; %s", name, nearest(name, knownEnv()))
+		}
+		if value == "" {
+			continue // as compose files set what they do not have
+		}
+		o := origin{label: name, shown: "environment " + name}
+		g := given{texts: []sourced{{value, o}}, origin: o}
+		if s.kind == kindSpeakers {
+			g.texts = nil
+			for part := range strings.SplitSeq(value, ",") {
+				g.texts = append(g.texts, sourced{strings.TrimSpace(part), o})
+			}
+		}
+		found[s.name] = g
+	}
+	return found, nil
+}
+
+// readFile reads the file that is named, else the first that exists of those looked for.
+func (c *config) readFile(fromEnv, fromFlags map[string]given) (map[string]given, error) {
+	for _, source := range []map[string]given{fromFlags, fromEnv} {
+		if g, ok := source[setConfig]; ok {
+			c.file = c.env.path(g.text(), "")
+			data, err := os.ReadFile(c.file)
+			if err != nil {
+				return nil, usageError("%s: cannot read the configuration file: %w", g.label, err)
+			}
+			return parseFile(c.file, data)
+		}
+	}
+	for _, file := range c.env.configFiles() {
+		data, err := os.ReadFile(file)
+		switch {
+		case err == nil:
+			c.file = file
+			return parseFile(file, data)
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
+			return nil, usageError("cannot read the configuration file: %w", err)
+		}
+	}
+	return nil, nil
+}
+
+// parse turns the texts into what they mean.
+func (c *config) parse(fromFile map[string]given) error {
+	var err error
+	fail := func(e error) {
+		if err == nil {
+			err = e
+		}
+	}
+	one := func(name string) (string, origin) { g := c.values[name]; return g.text(), g.origin }
+	address := func(name string) string {
+		text, o := one(name)
+		host, port, e := net.SplitHostPort(text)
+		n, atoi := strconv.Atoi(port)
+		if e != nil || atoi != nil || n < 0 || n > math.MaxUint16 || strings.ContainsAny(host, " /") {
+			fail(o.refuse("host:port such as "+settingByName(name).byDefault, text))
+		}
+		return text
+	}
+	path := func(name string) string { text, o := one(name); return c.env.path(text, o.base) }
+
+	c.mqtt, c.http = address(setMQTT), address(setHTTP)
+	c.media, c.data, c.ca = path(setMedia), path(setData), path(setCA)
+	c.user, _ = one(setUser)
+	c.pass, _ = one(setPassword)
+	text, o := one(setBroker)
+	fail(c.parseBroker(text, o))
+	text, o = one(setOpen)
+	open, e := strconv.ParseBool(text)
+	if e != nil {
+		fail(o.refuse("true or false", text))
+	}
+	c.open = open
+	text, o = one(setTimeout)
+	if c.timeout, e = parseDuration(text); e != nil || c.timeout <= 0 {
+		fail(o.refuse("a duration above zero such as 90s or 60m", text))
+	}
+	text, o = one(setLevel)
+	if c.level, e = zerolog.ParseLevel(text); e != nil || !slices.Contains(levels, text) {
+		fail(o.refuse("one of "+strings.Join(levels, ", "), text))
+	}
+	fail(c.parseHubs(fromFile))
+	return err
+}
+
+var levels = []string{"trace", "debug", "info", "warn", "error"}
+
+// parseDuration reads a duration, or seconds.
+func parseDuration(text string) (time.Duration, error) {
+	if s, err := strconv.ParseFloat(text, 64); err == nil && s >= 0 && s < 1e9 {
+		return time.Duration(s * float64(time.Second)), nil
+	}
+	return time.ParseDuration(text)
+}
+
+// brokerPorts are the ports of a broker's URL that names none, by scheme.
+var brokerPorts = map[string]string{"tcp": "1883", "tls": "8883", "ws": "80", "wss": "443"}
+
+func (c *config) parseBroker(text string, o origin) error {
+	if text == embedded {
+		return nil
+	}
+	const allowed = "embedded, tcp://host[:port], tls://host[:port], ws://host[:port]/path or wss://host[:port]/path"
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || brokerPorts[u.Scheme] == "" {
+		shown := text
+		if err == nil {
+			shown = u.Redacted()
+		} else if strings.Contains(text, "@") {
+			shown = "…"
+		}
+		return o.refuse(allowed, shown)
+	}
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), brokerPorts[u.Scheme])
+	}
+	// Credentials of the URL are settings like the others, and shown as little.
+	if u.User != nil {
+		if c.user == "" {
+			c.user = u.User.Username()
+		}
+		if p, ok := u.User.Password(); ok && c.pass == "" {
+			c.pass = p
+		}
+		u.User = nil
+	}
+	c.broker = u.String()
+	return nil
+}
+
+// parseHubs finds out which hubs there are and which one is spoken to.
+func (c *config) parseHubs(fromFile map[string]given) error {
+	hub, hubs, speakers := c.values[setHub], c.values[setHubs], c.values[setSpeakers]
+	if !bridge.ValidID(hub.text()) {
+		return hub.refuse("1 to 64 letters, digits, _ or -", hub.text())
+	}
+	c.hub = hub.text()
+	if len(hubs.hubs) == 0 {
+		specs, err := parseSpeakers(speakers.texts)
+		c.hubs = []hubConfig{{c.hub, specs}}
+		return err
+	}
+	if g, ok := fromFile[setHub]; ok {
+		return usageError("%s: a file gives either hub or hubs", g.label)
+	}
+	if g, ok := fromFile[setSpeakers]; ok {
+		return usageError("%s: in a file with hubs the speakers stand with each hub", g.label)
+	}
+	for _, h := range hubs.hubs {
+		if !bridge.ValidID(h.name.text) {
+			return h.name.refuse("1 to 64 letters, digits, _ or -", h.name.text)
+		}
+		if slices.ContainsFunc(c.hubs, func(other hubConfig) bool { return other.name == h.name.text }) {
+			return usageError("%s: the hub %q is listed twice", h.name.label, h.name.text)
+		}
+		specs, err := parseSpeakers(h.speakers)
+		if err != nil {
+			return err
+		}
+		c.hubs = append(c.hubs, hubConfig{h.name.text, specs})
+	}
+	if hub.shown == "default" {
+		c.hub = c.hubs[0].name
+	} else {
+		i := slices.IndexFunc(c.hubs, func(h hubConfig) bool { return h.name == c.hub })
+		if i < 0 {
+			var names []string
+			for _, h := range c.hubs {
+				names = append(names, h.name)
+			}
+			return hub.refuse("one of the hubs of "+c.file+" ("+strings.Join(names, ", ")+")", c.hub)
+		}
+		c.hubs = c.hubs[i : i+1]
+	}
+	if len(speakers.texts) == 0 {
+		return nil
+	}
+	if len(c.hubs) > 1 {
+		return usageError("%s: %s lists several hubs; --hub says which one the speakers are for", speakers.label, c.file)
+	}
+	specs, err := parseSpeakers(speakers.texts)
+	c.hubs[0].speakers = specs
+	return err
+}
+
+// brokerURL is where a client finds the broker.
+func (c *config) brokerURL() string {
+	if c.broker != "" {
+		return c.broker
+	}
+	return "tcp://" + dialable(c.mqtt)
+}
+
+// dialable is an address to listen on as one that can be dialled from this machine.
+func dialable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip != nil && ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// flagValue is a setting on the command line, as text.
+type flagValue struct {
+	setting
+	texts []string
+}
+
+func (v *flagValue) String() string {
+	if len(v.texts) == 0 {
+		return v.byDefault
+	}
+	return strings.Join(v.texts, ",")
+}
+
+// Set takes the flag once more; the last one holds, but for repeatable settings.
+func (v *flagValue) Set(text string) error {
+	if v.kind != kindSpeakers {
+		v.texts = nil
+	}
+	v.texts = append(v.texts, text)
+	return nil
+}
+
+// Type is shown in the help.
+func (v *flagValue) Type() string { return string(v.kind) }
+
+// addSettings gives a command the flags of settings: of all, or of those that a
+// client of a hub needs.
+func addSettings(flags *pflag.FlagSet, all bool) {
+	for _, s := range settings {
+		if s.noFlag || !all && !s.bus {
+			continue
+		}
+		f := flags.VarPF(&flagValue{setting: s}, s.name, "", fmt.Sprintf("%s [%s]", s.doc, s.env()))
+		f.DefValue = s.byDefault
+		if s.kind == kindBool {
+			f.NoOptDefVal = "true"
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/rs/zerolog"
+
+	"hkw/speaker"
+	"hkw/speaker/null"
+	"hkw/speaker/wavfile"
+)
+
+// driverKind is one kind of output.
+type driverKind struct {
+	name     string
+	argument string // what the argument is; "" if there is none
+	example  string // of the argument
+	needs    bool   // an argument
+	isPath   bool   // the argument is a file
+	discover bool   // each output that it has becomes a speaker, if none are configured
+	open     func(zerolog.Logger) speaker.Driver
+}
+
+// The drivers that hkw itself chooses among.
+const (
+	driverPulse = "pulse"
+	driverNull  = "null"
+)
+
+// drivers is the one list of them.
+var drivers = append([]driverKind{
+	{name: "wav", argument: "a file to write", example: "kitchen.wav", needs: true, isPath: true,
+		open: func(zerolog.Logger) speaker.Driver { return wavfile.New() }},
+	{name: driverNull,
+		open: func(zerolog.Logger) speaker.Driver { return null.New() }},
+}, platformDrivers...)

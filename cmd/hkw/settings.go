@@ -1,0 +1,241 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// kind is what a setting's text must be.
+type kind string
+
+const (
+	kindName     kind = "name"
+	kindText     kind = "text"
+	kindPath     kind = "path"
+	kindAddress  kind = "host:port"
+	kindBroker   kind = "embedded|URL"
+	kindDuration kind = "duration"
+	kindBool     kind = "bool"
+	kindLevel    kind = "level"
+	kindSpeakers kind = "NAME=DRIVER[:ARGUMENT]" // several
+	kindHubs     kind = "hubs"                   // only in the file
+)
+
+// setting is one thing that can be configured. Flags, environment, file and
+// `hkw config` are all made from the table below.
+type setting struct {
+	name      string // of the flag; environment and file spell it HKW_… and with _ for -
+	aliases   []string
+	kind      kind
+	byDefault string
+	doc       string
+	bus       bool // the commands that talk to a hub want it too
+	noFlag    bool
+	noEnv     bool
+	noFile    bool
+	secret    bool // never shown
+}
+
+const (
+	setHub       = "hub"
+	setHubs      = "hubs"
+	setBroker    = "broker"
+	setUser      = "broker-user"
+	setPassword  = "broker-password"
+	setCA        = "broker-ca"
+	setMQTT      = "mqtt-listen"
+	setHTTP      = "http-listen"
+	setOpen      = "open"
+	setSpeakers  = "speaker"
+	setMedia     = "media"
+	setData      = "data"
+	setTimeout   = "session-timeout"
+	setLevel     = "log-level"
+	setConfig    = "config"
+	embedded     = "embedded"
+	envPrefix    = "HKW_"
+	envOfTests   = "HKW_REQUIRE" // names what the tests must find; no setting
+	configFolder = "hkw"
+	configName   = "config.yaml"
+)
+
+// settings is the one table.
+var settings = []setting{
+	{name: setHub, kind: kindName, byDefault: "home", bus: true, doc: "the hub's `name` on the bus"},
+	{name: setHubs, kind: kindHubs, noFlag: true, noEnv: true, doc: "several hubs: a list of hub and speakers"},
+	{name: setBroker, kind: kindBroker, byDefault: embedded, bus: true, doc: "the MQTT broker: `embedded`, tcp://host:port, tls://host:port, ws:// or wss://"},
+	{name: setUser, kind: kindText, bus: true, doc: "`user` at the broker"},
+	{name: setPassword, kind: kindText, bus: true, noFlag: true, secret: true, doc: "password at the broker; by environment or file only"},
+	{name: setCA, kind: kindPath, bus: true, doc: "PEM `file` of the authority that signed the broker's certificate"},
+	{name: setMQTT, kind: kindAddress, byDefault: "127.0.0.1:1883", bus: true, doc: "where the embedded broker listens, `host:port`; clients find it there"},
+	{name: setHTTP, kind: kindAddress, byDefault: "127.0.0.1:8080", doc: "where HTTP listens, `host:port`: /healthz, and MQTT over WebSocket at /mqtt"},
+	{name: setOpen, kind: kindBool, byDefault: "false", doc: "listen beyond this machine without asking anyone for credentials"},
+	{name: setSpeakers, aliases: []string{"speakers"}, kind: kindSpeakers, doc: "a speaker, `NAME=DRIVER[:ARGUMENT]`; repeatable; without it every output that is found"},
+	{name: setMedia, kind: kindPath, doc: "`folder` of music and sounds"},
+	{name: setData, kind: kindPath, doc: "`folder` for what must survive a restart"},
+	{name: setTimeout, kind: kindDuration, byDefault: "60m", doc: "how long a session lives after its last use, a `duration` such as 90s or 60m"},
+	{name: setLevel, kind: kindLevel, byDefault: "info", bus: true, doc: "`level` of the log: trace, debug, info, warn or error"},
+	{name: setConfig, kind: kindPath, bus: true, noFile: true, doc: "the configuration `file`; else $XDG_CONFIG_HOME/hkw/config.yaml, else /etc/hkw/config.yaml"},
+}
+
+// key is the setting's name in the file.
+func (s setting) key() string {
+	if len(s.aliases) > 0 {
+		return fileKey(s.aliases[0])
+	}
+	return fileKey(s.name)
+}
+
+func (s setting) env() string { return envPrefix + strings.ToUpper(fileKey(s.name)) }
+
+// fileKey lets a file spell a key with - or _.
+func fileKey(name string) string { return strings.ReplaceAll(name, "-", "_") }
+
+func settingByName(name string) setting {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name })
+	return settings[i]
+}
+
+func settingByKey(key string) (setting, bool) {
+	for _, s := range settings {
+		if !s.noFile && (fileKey(s.name) == fileKey(key) || slices.Contains(s.aliases, key)) {
+			return s, true
+		}
+	}
+	return setting{}, false
+}
+
+func settingByEnv(name string) (setting, bool) {
+	for _, s := range settings {
+		if !s.noEnv && s.env() == name {
+			return s, true
+		}
+	}
+	return setting{}, false
+}
+
+func knownKeys() []string {
+	var keys []string
+	for _, s := range settings {
+		if !s.noFile {
+			keys = append(keys, s.key())
+		}
+	}
+	return keys
+}
+
+func knownEnv() []string {
+	var names []string
+	for _, s := range settings {
+		if !s.noEnv {
+			names = append(names, s.env())
+		}
+	}
+	return names
+}
+
+// environment is the environment of the process, as a test may replace it.
+type environment []string
+
+func (e environment) get(name string) string {
+	for i := len(e) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(e[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func (e environment) home() string {
+	if runtime.GOOS == "windows" {
+		return e.get("USERPROFILE")
+	}
+	return e.get("HOME")
+}
+
+// configFiles are the files that are looked for, the first that exists is read.
+func (e environment) configFiles() []string {
+	var files []string
+	switch dir := e.get("XDG_CONFIG_HOME"); {
+	case dir != "":
+		files = append(files, filepath.Join(dir, configFolder, configName))
+	case runtime.GOOS == "windows" && e.get("APPDATA") != "":
+		files = append(files, filepath.Join(e.get("APPDATA"), configFolder, configName))
+	case e.home() != "":
+		files = append(files, filepath.Join(e.home(), ".config", configFolder, configName))
+	}
+	if runtime.GOOS != "windows" {
+		files = append(files, filepath.Join("/etc", configFolder, configName))
+	}
+	return files
+}
+
+// dataFolder is where data is kept if nothing else is said; "" if there is no home.
+func (e environment) dataFolder() string {
+	switch home := e.home(); {
+	case e.get("XDG_STATE_HOME") != "":
+		return filepath.Join(e.get("XDG_STATE_HOME"), configFolder)
+	case runtime.GOOS == "windows" && e.get("LOCALAPPDATA") != "":
+		return filepath.Join(e.get("LOCALAPPDATA"), configFolder)
+	case home == "":
+		return ""
+	case runtime.GOOS == "darwin":
+		return filepath.Join(home, "Library", "Application Support", configFolder)
+	default:
+		return filepath.Join(home, ".local", "state", configFolder)
+	}
+}
+
+// path makes a path of a setting whole: "~/" is the home, and what stands in a
+// file is meant from the file's folder.
+func (e environment) path(p, base string) string {
+	if p == "" {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(p, "~"+string(os.PathSeparator)); ok && e.home() != "" {
+		return filepath.Join(e.home(), rest)
+	}
+	if base != "" && !filepath.IsAbs(p) {
+		return filepath.Join(base, p)
+	}
+	return p
+}
+
+// nearest names the known name that is most like a mistyped one.
+func nearest(name string, known []string) string {
+	best, least := "", len(name)+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
+			best, least = k, d
+		}
+	}
+	if least > max(2, len(name)/2) {
+		return fmt.Sprintf("known are %s", strings.Join(known, ", "))
+	}
+	return fmt.Sprintf("did you mean %s?", best)
+}
+
+// distance is the number of characters to insert, remove or replace between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		corner := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := corner
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			corner = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+const redacted = "(redacted)"
+
+func (p *program) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "config", Short: "Print the effective configuration and where each value comes from", Args: noArguments,
+		Long: "Print the effective configuration as YAML and, as comments, where each value comes from. Secrets are redacted.\n" +
+			"Files are looked for in $XDG_CONFIG_HOME/hkw (~/.config/hkw) and /etc/hkw; the first that exists is read.",
+	}
+	addSettings(cmd.Flags(), true)
+	asJSON := cmd.Flags().Bool("json", false, "print it as JSON: each setting's value and source")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := p.config(cmd)
+		if err != nil {
+			return err
+		}
+		text := cfg.yaml()
+		if *asJSON {
+			text = cfg.json()
+		}
+		p.say("%s", strings.TrimRight(text, "\n"))
+		return nil
+	}
+	return cmd
+}
+
+// shownValue is one setting as it is shown.
+type shownValue struct {
+	Name   string `json:"name"`
+	Value  any    `json:"value"`
+	Source string `json:"source"`
+}
+
+// shownHub is an entry of the list of hubs.
+type shownHub struct {
+	Hub      string   `json:"hub" yaml:"hub"`
+	Speakers []string `json:"speakers,omitempty" yaml:"speakers,omitempty"`
+}
+
+// shown are the settings as they stand in a file, secrets redacted.
+func (c *config) shown() []shownValue {
+	var out []shownValue
+	for _, s := range settings {
+		g := c.values[s.name]
+		v := shownValue{Name: s.key(), Value: g.text(), Source: g.shown}
+		switch {
+		case s.kind == kindHubs:
+			if len(g.hubs) == 0 {
+				continue
+			}
+			hubs := []shownHub{}
+			for _, h := range g.hubs {
+				hubs = append(hubs, shownHub{h.name.text, texts(h.speakers)})
+			}
+			v.Value = hubs
+		case s.kind == kindSpeakers:
+			v.Value = texts(g.texts)
+		case s.kind == kindBool:
+			v.Value = c.open
+		case s.secret && g.text() != "":
+			v.Value = redacted
+		case s.kind == kindBroker && g.text() != embedded:
+			v.Value = redactURL(g.text())
+		case s.name == setConfig:
+			v.Value = c.file
+			if c.file != "" && g.shown == "default" {
+				v.Source = "found"
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func texts(list []sourced) []string {
+	out := []string{}
+	for _, t := range list {
+		out = append(out, t.text)
+	}
+	return out
+}
+
+// redactURL hides the password of a URL.
+func redactURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return redacted
+	}
+	if _, has := u.User.Password(); has {
+		u.User = url.UserPassword(u.User.Username(), "redacted")
+	}
+	return u.String()
+}
+
+// yaml is the configuration as a file that would give it, but for secrets.
+func (c *config) yaml() string {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	for _, v := range c.shown() {
+		key := &yaml.Node{Kind: yaml.ScalarNode, Value: v.Name}
+		value := new(yaml.Node)
+		if err := value.Encode(v.Value); err != nil {
+			continue // texts, lists of texts and booleans always encode
+		}
+		if v.Name == setConfig { // not a key of a file
+			root.HeadComment = "configuration file: " + orNone(c.file) + " (" + v.Source + ")"
+			continue
+		}
+		if value.Kind == yaml.ScalarNode || len(value.Content) == 0 {
+			value.LineComment = v.Source
+		} else {
+			key.LineComment = v.Source
+		}
+		root.Content = append(root.Content, key, value)
+	}
+	text, err := yaml.Marshal(root)
+	if err != nil {
+		return "# " + oneLine(err)
+	}
+	return string(text)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func (c *config) json() string {
+	text, err := json.MarshalIndent(c.shown(), "", "  ")
+	if err != nil {
+		return "[]"
+	}
+	return string(text)
+}
