@@ -62,7 +62,7 @@ func open(ctx context.Context, r io.Reader, closer io.Closer, opt Options) (*sou
 }
 
 // newDecoder opens the decoder for what in holds. If only ffmpeg can read it, the
-// error is a *foreignError and nothing was consumed.
+// error is a *foreignError.
 func newDecoder(in *input, hint string) (dec decoder, err error) {
 	defer contain(&err)
 	f, err := detect(in, hint)
@@ -79,7 +79,7 @@ func newDecoder(in *input, hint string) (dec decoder, err error) {
 	case formatMP3:
 		return orForeign(newMP3(in))
 	}
-	return nil, &foreignError{codec: string(f), demuxer: demuxers[f]}
+	return nil, &foreignError{codec: string(f), demuxer: demuxers[f], at: in.pos}
 }
 
 func orForeign[D decoder](d D, err error) (decoder, error) {

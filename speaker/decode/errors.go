@@ -16,6 +16,7 @@ var ErrNoFFmpeg = errors.New("needs ffmpeg, which is not installed")
 type foreignError struct {
 	codec   string // for a person
 	demuxer string // as ffmpeg calls it
+	at      int64  // where in the input it begins
 }
 
 func (e *foreignError) Error() string { return e.codec + " is not decoded here" }

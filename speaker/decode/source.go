@@ -240,6 +240,8 @@ func (s *source) decode() (b block, err error) {
 }
 
 // Seek implements speaker.Source. It goes to exactly that frame, or to the end.
+//
+//nolint:govet // this is not io.Seeker's
 func (s *source) Seek(frame int64) (err error) {
 	if s.failed != nil && s.failed != io.EOF {
 		return s.failed
@@ -280,11 +282,10 @@ func (s *source) Close() error {
 	s.closeOnce.Do(func() {
 		s.stop()
 		s.failed = s.wrap(errors.New("closed"))
-		err := s.dec.close()
 		if s.input != nil {
-			err = errors.Join(err, s.input.Close())
+			s.closeErr = s.input.Close() // first: what hangs in a read of it must not hold up the decoder
 		}
-		s.closeErr = err
+		s.closeErr = errors.Join(s.closeErr, s.dec.close())
 	})
 	return s.closeErr
 }
