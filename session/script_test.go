@@ -223,8 +223,8 @@ func (s *script) do(line string) error {
 				in.OnBusy = mode
 			}
 		}
-		if w.flag("other") {
-			in.OnBusy = "other"
+		if mode, ok := w.keys["on_busy"]; ok {
+			in.OnBusy = OnBusy(mode)
 		}
 		if ttl, ok := w.keys["ttl"]; ok {
 			in.Expires = s.now.Add(w.duration(ttl))

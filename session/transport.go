@@ -212,7 +212,7 @@ func (c *Core) fallBack(p *playback, code Code, message string, forgotten bool) 
 			p.priority = a.was
 		}
 	}
-	p.due = time.Time{}
+	p.due, p.holding = time.Time{}, false
 	if !forgotten && p.phase != PhaseSuspended {
 		c.order(p, VerbHold) // it must not begin to sound late
 	}
