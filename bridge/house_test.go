@@ -22,7 +22,7 @@ import (
 // house is a hub in a house: an embedded broker on a port of loopback, the real
 // engine, and a client on the bus, which is the test.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	hub    *Hub
 	url    string // of the broker
 	client mqtt.Client
@@ -33,7 +33,7 @@ type house struct {
 // furnish changes the hub's configuration before it is made.
 type furnish func(*Config)
 
-func newHouse(t *testing.T, furnishing ...furnish) *house {
+func newHouse(t testing.TB, furnishing ...furnish) *house {
 	t.Helper()
 	b, err := broker.New(broker.Config{Log: zerolog.Nop()})
 	if err != nil {
@@ -57,7 +57,7 @@ func newHouse(t *testing.T, furnishing ...furnish) *house {
 }
 
 // newHouseOn is a house on a broker that is there already.
-func newHouseOn(t *testing.T, url string, furnishing ...furnish) *house {
+func newHouseOn(t testing.TB, url string, furnishing ...furnish) *house {
 	t.Helper()
 	lib, err := library.Open(t.Context(), library.Config{Log: zerolog.Nop()})
 	if err != nil {
@@ -107,7 +107,7 @@ func newHouseOn(t *testing.T, url string, furnishing ...furnish) *house {
 	return h
 }
 
-func dial(t *testing.T, url string) mqtt.Client {
+func dial(t testing.TB, url string) mqtt.Client {
 	t.Helper()
 	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("test-" + randomText(8)).SetProtocolVersion(4).
 		SetCleanSession(true).SetAutoReconnect(true).SetMaxReconnectInterval(time.Second))
@@ -129,7 +129,7 @@ type busMessage struct {
 // listen subscribes to filters below hkw/home/. The channel holds plenty.
 func (h *house) listen(filters ...string) <-chan busMessage { return listen(h.t, h.client, filters...) }
 
-func listen(t *testing.T, c mqtt.Client, filters ...string) <-chan busMessage {
+func listen(t testing.TB, c mqtt.Client, filters ...string) <-chan busMessage {
 	t.Helper()
 	heard := make(chan busMessage, 10000)
 	wanted := map[string]byte{}
@@ -186,7 +186,7 @@ func (h *house) must(topic, fields string, outcome session.Outcome) Result {
 }
 
 // event waits for an event of a playback.
-func event(t *testing.T, heard <-chan busMessage, kind session.EventKind, playback string) Event {
+func event(t testing.TB, heard <-chan busMessage, kind session.EventKind, playback string) Event {
 	t.Helper()
 	var e Event
 	until(t, heard, string(kind)+" of "+playback, func(m busMessage) bool {
@@ -197,17 +197,19 @@ func event(t *testing.T, heard <-chan busMessage, kind session.EventKind, playba
 }
 
 // until waits for a message.
-func until(t *testing.T, heard <-chan busMessage, what string, ok func(busMessage) bool) busMessage {
+func until(t testing.TB, heard <-chan busMessage, what string, ok func(busMessage) bool) busMessage {
 	t.Helper()
 	limit := time.After(20 * time.Second)
+	var last busMessage
 	for {
 		select {
 		case m := <-heard:
 			if ok(m) {
 				return m
 			}
+			last = m
 		case <-limit:
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("waited in vain until %s; the last message was\n%s %s", what, last.topic, last.payload)
 		}
 	}
 }

@@ -30,7 +30,7 @@ import (
 const toneA, toneB, toneC = 500, 900, 1700
 
 // toneFile is a file that the story plays.
-func toneFile(t *testing.T, dir, name string, hz float64, length time.Duration) []int16 {
+func toneFile(t testing.TB, dir, name string, hz float64, length time.Duration) []int16 {
 	t.Helper()
 	samples := make([]int16, 2*int(length.Seconds()*speaker.SampleRate))
 	for i := range len(samples) / 2 {

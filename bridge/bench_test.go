@@ -1,0 +1,220 @@
+package bridge
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/rs/zerolog"
+
+	"hkw/session"
+	"hkw/speaker"
+	"hkw/speaker/null"
+)
+
+// The benchmarks here compare: each asks all its contestants in turn, in one
+// loop, so that whatever else the machine does meets all of them. What they
+// report are medians and 95th percentiles; the time of an iteration says nothing.
+
+// BenchmarkCommand is the time from a publish to its result, beside the bare echo
+// of the same payload by another client of the same broker. Everything the hub
+// says before the result, its retained status for one, is part of it. Volumes and
+// refusals are asked while a sound is playing.
+func BenchmarkCommand(b *testing.B) {
+	for _, broker := range []string{"embedded", "mosquitto"} {
+		for _, qos := range []byte{1, 0} {
+			b.Run(fmt.Sprintf("%s/qos%d", broker, qos), func(b *testing.B) {
+				dir := b.TempDir()
+				toneFile(b, dir, "a.wav", toneA, 10*time.Second)
+				furnishing := func(c *Config) {
+					c.Media = files{dir}
+					c.Speakers = []speaker.Setup{{ID: "kitchen", Name: "Kitchen", Driver: null.New()}}
+					c.Log = zerolog.New(io.Discard).Level(zerolog.InfoLevel) // as in earnest
+				}
+				var h *house
+				if broker == "mosquitto" {
+					h = newHouseOn(b, startMosquitto(b).url(), furnishing)
+				} else {
+					h = newHouse(b, furnishing)
+				}
+				benchmarkCommand(b, h, qos)
+			})
+		}
+	}
+}
+
+// rounds is how often each contestant that starts no sound is asked in an
+// iteration, for each sound that is started.
+const rounds = 8
+
+func benchmarkCommand(b *testing.B, h *house, qos byte) {
+	c := newCaller(b, h.url, qos)
+	echo := func() time.Duration {
+		return c.call("bench/echo", `,"volume":25`, nil)
+	}
+	loud := false
+	volume := func() time.Duration {
+		loud = !loud // each command changes something, and is told on the status topics
+		v := 20
+		if loud {
+			v = 30
+		}
+		return c.call("hkw/home/volume", fmt.Sprintf(`,"volume":%d`, v), wants(session.OutcomeDone, ""))
+	}
+	refusal := func() time.Duration {
+		return c.call("hkw/home/play", `,"media":"a.wav","priority":50`, wants(session.OutcomeRejected, session.PriorityTooLow))
+	}
+	play := func() time.Duration {
+		return c.call("hkw/home/play", `,"media":"a.wav","priority":900`, wants(session.OutcomeStarted, ""))
+	}
+	stop := func() { c.call("hkw/home/stop", `,"priority":900`, wants(session.OutcomeDone, "")) }
+
+	contestants := []struct {
+		name string
+		call func() time.Duration
+		took times
+	}{{"echo", echo, nil}, {"volume", volume, nil}, {"refusal", refusal, nil}}
+	var played times
+	play()
+	for range rounds { // warm
+		for i := range contestants {
+			contestants[i].call()
+		}
+	}
+	stop()
+	turn := 0
+	for b.Loop() {
+		played = append(played, play())
+		for range rounds {
+			for i := range contestants {
+				k := &contestants[(i+turn)%len(contestants)]
+				k.took = append(k.took, k.call())
+			}
+			turn++
+		}
+		stop()
+	}
+	b.ReportMetric(0, "ns/op")
+	for _, k := range contestants {
+		k.took.report(b, k.name, time.Microsecond)
+		if k.name != "echo" {
+			b.ReportMetric(float64(k.took.at(0.5))/float64(contestants[0].took.at(0.5)), k.name+"/echo")
+		}
+	}
+	played.report(b, "play", time.Millisecond)
+
+	// What they allocate, in the client and the broker too; the sound plays on.
+	play()
+	for _, k := range contestants {
+		const n = 50
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range n {
+			k.call()
+		}
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.Mallocs-before.Mallocs)/n, k.name+"-allocs")
+	}
+	stop()
+}
+
+// wants is what a result must say.
+func wants(outcome session.Outcome, code session.Code) []string {
+	w := []string{`"outcome":"` + string(outcome) + `"`}
+	if code != "" {
+		w = append(w, `"error":"`+string(code)+`"`)
+	}
+	return w
+}
+
+// caller is a client that publishes commands and waits for their results.
+type caller struct {
+	tb     testing.TB
+	client mqtt.Client
+	qos    byte
+	heard  chan busMessage
+	n      int
+}
+
+// newCaller makes one, and another client that echoes what comes on bench/echo.
+func newCaller(tb testing.TB, url string, qos byte) *caller {
+	tb.Helper()
+	c := &caller{tb: tb, client: dial(tb, url), qos: qos, heard: make(chan busMessage, 1000)}
+	c.subscribe(c.client, func(_ mqtt.Client, m mqtt.Message) {
+		c.heard <- busMessage{topic: m.Topic(), payload: m.Payload(), at: time.Now()}
+	}, "hkw/home/result/+", "bench/echoed/+")
+	c.subscribe(dial(tb, url), func(by mqtt.Client, m mqtt.Message) {
+		by.Publish("bench/echoed/x", qos, false, m.Payload())
+	}, "bench/echo")
+	return c
+}
+
+func (c *caller) subscribe(client mqtt.Client, f mqtt.MessageHandler, filters ...string) {
+	c.tb.Helper()
+	wanted := map[string]byte{}
+	for _, filter := range filters {
+		wanted[filter] = c.qos
+	}
+	if tok := client.SubscribeMultiple(wanted, f); !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
+		c.tb.Fatalf("subscribe: %v", tok.Error())
+	}
+}
+
+// call publishes a JSON object, given without its id and braces, and waits for the
+// answer, which must contain what it should.
+func (c *caller) call(topic, fields string, should []string) time.Duration {
+	c.tb.Helper()
+	c.n++
+	id := fmt.Sprintf("b%d", c.n)
+	payload := `{"id":"` + id + `"` + fields + `}`
+	sent := time.Now()
+	token := c.client.Publish(topic, c.qos, false, payload)
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	for {
+		select {
+		case m := <-c.heard:
+			if !strings.Contains(string(m.payload), `"id":"`+id+`"`) {
+				continue
+			}
+			for _, s := range should {
+				if !strings.Contains(string(m.payload), s) {
+					c.tb.Fatalf("%s %s: %s, want %s", topic, payload, m.payload, s)
+				}
+			}
+			token.Wait()
+			return m.at.Sub(sent)
+		case <-limit.C:
+			c.tb.Fatalf("%s %s: no answer", topic, payload)
+		}
+	}
+}
+
+// times are measurements of the same thing.
+type times []time.Duration
+
+// at is the quantile q, 0 to 1; interpolated between neighbours.
+func (t times) at(q float64) time.Duration {
+	if len(t) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(t))
+	x := q * float64(len(s)-1)
+	i := int(x)
+	if i+1 == len(s) {
+		return s[i]
+	}
+	return s[i] + time.Duration((x-float64(i))*float64(s[i+1]-s[i]))
+}
+
+// report gives out median and 95th percentile.
+func (t times) report(b *testing.B, name string, unit time.Duration) {
+	u := map[time.Duration]string{time.Microsecond: "µs", time.Millisecond: "ms"}[unit]
+	b.ReportMetric(float64(t.at(0.5))/float64(unit), name+"-p50-"+u)
+	b.ReportMetric(float64(t.at(0.95))/float64(unit), name+"-p95-"+u)
+}
