@@ -32,6 +32,7 @@ type app struct {
 	httpAddr net.Addr
 	library  *library.Library
 	hubs     []*bridge.Hub
+	server   *http.Server
 }
 
 func newApp(cfg *config, version string, log zerolog.Logger) *app {
@@ -80,11 +81,11 @@ func (a *app) Run(ctx context.Context) (err error) {
 			return err
 		})
 	}
-	server := &http.Server{Handler: bridge.NewHandler(a.version, a.hubs, socket), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	a.server = &http.Server{Handler: bridge.NewHandler(a.version, a.hubs, socket), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	runPart(life, "HTTP", fail, func(ctx context.Context) error {
-		stop := context.AfterFunc(ctx, func() { shutDown(server) })
+		stop := context.AfterFunc(ctx, func() { shutDown(a.server) })
 		defer stop()
-		err := server.Serve(httpListener)
+		err := a.server.Serve(httpListener)
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
 		}

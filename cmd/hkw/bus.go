@@ -17,7 +17,11 @@ import (
 )
 
 const (
-	busQoS       = 1
+	// Commands go out with QoS 1. What comes in is asked for with QoS 0, which loses
+	// nothing on a living connection: brokers with one space of packet ids for both
+	// directions refuse a subscription whose id some delivery still holds.
+	commandQoS   = 1
+	incomingQoS  = 0
 	connectTime  = 5 * time.Second
 	presenceTime = time.Second // for the broker to tell which hubs there are
 	answerTime   = 15 * time.Second
@@ -107,7 +111,7 @@ func (b *bus) await(ctx context.Context, token mqtt.Token, limit time.Duration) 
 func (b *bus) subscribe(ctx context.Context, topics ...string) error {
 	filters := map[string]byte{}
 	for _, t := range topics {
-		filters[t] = busQoS
+		filters[t] = incomingQoS
 	}
 	token := b.paho.SubscribeMultiple(filters, nil)
 	if err := b.await(ctx, token, connectTime); err != nil {
@@ -220,7 +224,7 @@ func (b *bus) command(ctx context.Context, limit time.Duration, topic string, fi
 	if err := b.present(waiting, topics...); err != nil {
 		return answer{}, b.late(ctx, limit, err)
 	}
-	b.paho.Publish(b.topic(topic), busQoS, false, payload)
+	b.paho.Publish(b.topic(topic), commandQoS, false, payload)
 	var a answer
 	for {
 		m, err := b.next(waiting)

@@ -205,14 +205,18 @@ func counted(n int, noun string) string {
 }
 
 func (p *program) seekCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "seek POSITION", Short: "Move what plays to a position: 90, 1:30 or 1m30s", Args: arguments(1, 1)}
-	f := newFields(cmd)
-	touch(f)
-	return p.client(cmd, func(ctx context.Context, t *talk, b *bus, args []string) error {
-		position, err := parsePosition(args[0])
-		if err != nil {
+	var position time.Duration
+	cmd := &cobra.Command{Use: "seek POSITION", Short: "Move what plays to a position: 90, 1:30 or 1m30s"}
+	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {
+		if err := arguments(1, 1)(cmd, args); err != nil {
 			return err
 		}
+		position, err = parsePosition(args[0])
+		return err
+	}
+	f := newFields(cmd)
+	touch(f)
+	return p.client(cmd, func(ctx context.Context, t *talk, b *bus, _ []string) error {
 		fields := f.given()
 		fields["position"] = position.Seconds()
 		a, err := b.command(ctx, t.timeout, "seek", fields, false)
@@ -241,38 +245,47 @@ func parsePosition(text string) (time.Duration, error) {
 }
 
 func (p *program) volumeCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "volume [SPEAKER] [0-50]", Short: "Set the volume of all speakers or of one; without a number print it", Args: arguments(0, 2)}
-	f := newFields(cmd)
-	f.text("session", "the token of an open session, to keep it alive")
-	return p.client(cmd, func(ctx context.Context, t *talk, b *bus, args []string) error {
-		fields := f.given()
-		whose := "volume"
-		number := ""
+	var speaker string // "" for all
+	var volume *int    // nil to print it
+	cmd := &cobra.Command{Use: "volume [SPEAKER] [0-50]", Short: "Set the volume of all speakers or of one; without a number print it"}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := arguments(0, 2)(cmd, args); err != nil {
+			return err
+		}
 		if len(args) > 0 {
-			if _, err := strconv.Atoi(args[len(args)-1]); err == nil {
-				number, args = args[len(args)-1], args[:len(args)-1]
+			if n, err := strconv.Atoi(args[len(args)-1]); err == nil {
+				volume, args = &n, args[:len(args)-1]
 			}
 		}
-		switch {
-		case number == "" && len(args) == 2:
-			return usageError("the volume must be an integer from 0 to %d, not %q", session.MaxVolume, args[1])
-		case number == "":
-			return t.showVolume(ctx, b, args)
-		case len(args) == 1:
-			fields["speaker"], whose = args[0], "volume of "+args[0]
+		if len(args) == 2 {
+			return usageError("the volume must be an integer from 0 to %d, not %q", session.MaxVolume, args[len(args)-1])
 		}
-		n, _ := strconv.Atoi(number)
-		fields["volume"] = n
+		if len(args) == 1 {
+			speaker = args[0]
+		}
+		return nil
+	}
+	f := newFields(cmd)
+	f.text("session", "the token of an open session, to keep it alive")
+	return p.client(cmd, func(ctx context.Context, t *talk, b *bus, _ []string) error {
+		if volume == nil {
+			return t.showVolume(ctx, b, speaker)
+		}
+		fields, whose := f.given(), "volume"
+		fields["volume"] = *volume
+		if speaker != "" {
+			fields["speaker"], whose = speaker, "volume of "+speaker
+		}
 		a, err := b.command(ctx, t.timeout, "volume", fields, false)
 		if err != nil {
 			return err
 		}
-		return t.tell(a, func() string { return fmt.Sprintf("%s: %d", whose, n) })
+		return t.tell(a, func() string { return fmt.Sprintf("%s: %d", whose, *volume) })
 	})
 }
 
 // showVolume prints the volumes that the hub's status tells.
-func (t *talk) showVolume(ctx context.Context, b *bus, speakers []string) error {
+func (t *talk) showVolume(ctx context.Context, b *bus, speaker string) error {
 	s, _, err := b.status(ctx, t.timeout)
 	if err != nil {
 		return err
@@ -284,12 +297,12 @@ func (t *talk) showVolume(ctx context.Context, b *bus, speakers []string) error 
 		each = append(each, fmt.Sprintf("%s %d", sp.ID, sp.Volume))
 	}
 	shown, line := any(map[string]any{"volume": s.Volume, "speakers": volumes}), fmt.Sprintf("volume: %d (%s)", s.Volume, strings.Join(each, ", "))
-	if len(speakers) == 1 {
-		v, ok := volumes[speakers[0]]
+	if speaker != "" {
+		v, ok := volumes[speaker]
 		if !ok {
-			return exitWith(exitRejected, "the hub has no speaker %q; it has %s", speakers[0], strings.Join(speakerIDs(s), ", "))
+			return exitWith(exitRejected, "the hub has no speaker %q; it has %s", speaker, strings.Join(speakerIDs(s), ", "))
 		}
-		shown, line = map[string]any{"speaker": speakers[0], "volume": v}, fmt.Sprintf("volume of %s: %d", speakers[0], v)
+		shown, line = map[string]any{"speaker": speaker, "volume": v}, fmt.Sprintf("volume of %s: %d", speaker, v)
 	}
 	if t.json {
 		payload, err := json.Marshal(shown)
