@@ -87,7 +87,7 @@ func (c *Core) swapIn(p *playback) {
 	if p.announcement() {
 		c.takeVoice(p)
 	} else {
-		c.takeMusic(p, reasonInterrupt)
+		c.takeMusic(p, ReasonInterrupt)
 		if p.onBusy == Interrupt {
 			c.overtake(p, p.arrival)
 		}
@@ -108,10 +108,11 @@ func (c *Core) takeMusic(p *playback, reason string) {
 }
 
 // overtake cancels what arrived before p, is still being prepared and would
-// have been interrupted by p had it been ready in time.
+// have been interrupted by p had it been ready in time. What came from the queue
+// only goes back to it.
 func (c *Core) overtake(p *playback, arrival uint64) {
 	for _, old := range slices.Clone(c.waiting) {
-		if old.phase == PhasePreparing && old.arrival < arrival && old.priority <= p.priority {
+		if old.phase == PhasePreparing && !old.waited && old.arrival < arrival && old.priority <= p.priority {
 			c.cancel(old, p)
 		}
 	}
@@ -119,7 +120,7 @@ func (c *Core) overtake(p *playback, arrival uint64) {
 
 // cancel ends a playback that a newer one has made pointless.
 func (c *Core) cancel(p, by *playback) {
-	c.end(p, ending{kind: EventStopped, reason: reasonCancelled, by: by, code: Cancelled,
+	c.end(p, ending{kind: EventStopped, reason: ReasonCancelled, by: by, code: Cancelled,
 		message: "a newer play took its place before it was ready"})
 }
 
@@ -128,7 +129,7 @@ func (c *Core) cancel(p, by *playback) {
 // nobody speaks any more.
 func (c *Core) takeVoice(p *playback) {
 	if old := c.voice; old != nil {
-		c.end(old, ending{kind: EventInterrupted, reason: reasonAnnouncement, by: p})
+		c.end(old, ending{kind: EventInterrupted, reason: ReasonAnnouncement, by: p})
 	}
 	c.voice = p
 	m := c.music
@@ -140,7 +141,7 @@ func (c *Core) takeVoice(p *playback) {
 		m.ducked = false
 		c.order(m, VerbHold)
 		c.move(m, PhaseSuspended)
-		c.event(m, Event{Kind: EventSuspended, Reason: reasonAnnouncement, By: p.id})
+		c.event(m, Event{Kind: EventSuspended, Reason: ReasonAnnouncement, By: p.id})
 	}
 }
 

@@ -71,11 +71,25 @@ const (
 type Event struct {
 	Kind     EventKind
 	Playback PlaybackView // as it is after the event
-	Reason   string       // a word such as "closed", "expired" or "announcement"; may be empty
+	Reason   string       // one of the Reason… words; empty where the kind says all
 	By       string       // the playback that caused it, if one did
 	Code     Code         // of a failure
 	Message  string       // of a failure, for a person
 }
+
+// The words that an Event gives as its reason.
+const (
+	ReasonInterrupt    = "interrupt"    // a play took the hub
+	ReasonAnnouncement = "announcement" // an announcement speaks, or a higher one took its place
+	ReasonResume       = "resume"       // a resume took the hub, or failed
+	ReasonStop         = "stop"         // a client stopped it
+	ReasonPause        = "pause"        // a client paused it, or what cannot be paused was stopped
+	ReasonReplaced     = "replaced"     // paused, and another pause took its place
+	ReasonCancelled    = "cancelled"    // a newer play overtook it while it was being prepared
+	ReasonSpeakers     = "speakers"     // its session removed the last speaker
+	ReasonClosed       = "closed"       // its session was closed
+	ReasonExpired      = "expired"      // its session, or the wait for its resume, ran out
+)
 
 // Outcome is the short answer to a command.
 type Outcome string

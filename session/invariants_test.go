@@ -238,6 +238,7 @@ func (c *checker) happened(in Input, e Event) {
 	by := c.core.playbacks[e.By]
 	if by == nil {
 		c.fail(in, "%s was interrupted by nobody", id)
+		return
 	}
 	own := by.session.ref == e.Playback.Ref
 	if r, ok := in.(Resume); ok && r.Session != "" {

@@ -187,7 +187,7 @@ func (c *Core) close(in Close) {
 	case s == nil:
 		c.refuse(in.Request, nil, SessionNotFound, "a session is needed for this command")
 	default:
-		c.endSession(s, reasonClosed)
+		c.endSession(s, ReasonClosed)
 		c.done(in.Request, s, Result{})
 	}
 }

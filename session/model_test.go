@@ -263,7 +263,7 @@ func (m *model) begin(p *modelPlay) {
 
 func (m *model) overtake(p *modelPlay, before int) {
 	for _, q := range m.in(PhasePreparing) {
-		if q != p && q.born < before && q.prio <= p.prio {
+		if q != p && !q.queued && q.born < before && q.prio <= p.prio {
 			m.finish(q, EventStopped, Cancelled, false)
 		}
 	}

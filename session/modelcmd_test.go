@@ -257,7 +257,7 @@ func (m *model) takePlay(in Play) {
 	}
 	if v == "go" && mode != Announce {
 		for _, q := range m.in(PhasePreparing) {
-			if q.s == owner && q.mode != Announce {
+			if q.s == owner && !q.queued && q.mode != Announce {
 				m.finish(q, EventStopped, Cancelled, false)
 			}
 		}

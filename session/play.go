@@ -91,10 +91,10 @@ func (c *Core) play(in Play) {
 }
 
 // supersede keeps the rule that a session prepares one music at a time: the
-// newer one cancels.
+// newer one cancels. What came from the queue was promised to wait, not dropped.
 func (c *Core) supersede(p *playback) {
 	for _, old := range slices.Clone(p.session.playbacks) {
-		if old.phase == PhasePreparing && !old.announcement() {
+		if old.phase == PhasePreparing && !old.waited && !old.announcement() {
 			c.cancel(old, p)
 		}
 	}

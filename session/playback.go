@@ -177,20 +177,6 @@ type ending struct {
 	forgotten bool // the engine has it no more
 }
 
-// The words that events give as reasons.
-const (
-	reasonInterrupt    = "interrupt"
-	reasonAnnouncement = "announcement"
-	reasonCancelled    = "cancelled"
-	reasonClosed       = "closed"
-	reasonExpired      = "expired"
-	reasonStop         = "stop"
-	reasonPause        = "pause"
-	reasonReplaced     = "replaced" // by a newer pause
-	reasonSpeakers     = "speakers"
-	reasonResume       = "resume"
-)
-
 // end takes p out of the hub for good: every way out leads through here, so
 // that each playback has one last event and each command its result.
 func (c *Core) end(p *playback, e ending) {

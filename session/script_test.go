@@ -60,16 +60,15 @@ func firstDifference(want, got string) string {
 
 // script is one run of a script.
 type script struct {
-	t       *testing.T
-	core    *Core
-	start   time.Time
-	now     time.Time
-	prompt  bool            // the engine answers each order at once
-	mute    map[string]bool // playbacks for which it does not
-	only    bool            // leave out orders and reports
-	out     strings.Builder
-	started bool
-	cfg     Config
+	t      *testing.T
+	core   *Core
+	start  time.Time
+	now    time.Time
+	prompt bool            // the engine answers each order at once
+	mute   map[string]bool // playbacks for which it does not
+	only   bool            // leave out orders and reports
+	out    strings.Builder
+	cfg    Config
 }
 
 func runScript(t *testing.T, text string) string {

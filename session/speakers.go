@@ -128,7 +128,7 @@ func (c *Core) remix() {
 		switch {
 		case p == nil || p.phase == PhaseEnded:
 		case c.selectionOf(p).empty():
-			c.end(p, ending{kind: EventStopped, reason: reasonSpeakers})
+			c.end(p, ending{kind: EventStopped, reason: ReasonSpeakers})
 		case p.phase == PhaseSuspended: // it is judged when it comes back
 		default:
 			outs := c.outputs(p)

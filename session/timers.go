@@ -47,12 +47,14 @@ func (h timers) Swap(i, j int) {
 	h[i].place, h[j].place = i+1, j+1
 }
 
+// Push is for container/heap.
 func (h *timers) Push(x any) {
 	t := x.(*timer)
 	*h = append(*h, t)
 	t.place = len(*h)
 }
 
+// Pop is for container/heap.
 func (h *timers) Pop() any {
 	old := *h
 	t := old[len(old)-1]
@@ -90,7 +92,7 @@ func (c *Core) sweep() {
 		case t.news:
 			c.touched(t.session)
 		default:
-			c.endSession(t.session, reasonExpired)
+			c.endSession(t.session, ReasonExpired)
 		}
 	}
 }
@@ -123,7 +125,7 @@ func (c *Core) playbackDue(p *playback) {
 		p.due = time.Time{}
 		c.fail(p, MediaUnavailable, "the sound engine did not answer within "+c.cfg.OrderLimit.String(), false)
 	case p.phase == PhasePaused && expired(c.now, p.abandoned):
-		c.end(p, ending{kind: EventStopped, reason: reasonExpired})
+		c.end(p, ending{kind: EventStopped, reason: ReasonExpired})
 	default:
 		c.retime(p)
 	}

@@ -57,7 +57,7 @@ func (c *Core) stop(in Stop) {
 		if res.Count++; res.Count == 1 {
 			res.Playback = p.id
 		}
-		c.end(p, ending{kind: EventStopped, reason: reasonStop})
+		c.end(p, ending{kind: EventStopped, reason: ReasonStop})
 	}
 	if res.Count == 0 && above != nil {
 		c.outranked(in.Request, s, priority, above)
@@ -86,7 +86,7 @@ func (c *Core) pause(in Pause) {
 				res.Playback = p.id
 			}
 			if p.announcement() || !p.resumable {
-				c.end(p, ending{kind: EventStopped, reason: reasonPause})
+				c.end(p, ending{kind: EventStopped, reason: ReasonPause})
 			} else {
 				c.hold(p)
 				held = p
@@ -116,7 +116,7 @@ func (c *Core) hold(p *playback) {
 	c.seq++
 	p.paused = c.seq
 	c.park(p)
-	c.event(p, Event{Kind: EventPaused, Reason: reasonPause})
+	c.event(p, Event{Kind: EventPaused, Reason: ReasonPause})
 }
 
 // park puts p among the paused: one of each session, and not without limit.
@@ -124,11 +124,11 @@ func (c *Core) park(p *playback) {
 	c.detach(p)
 	for _, old := range slices.Clone(p.session.playbacks) {
 		if old.phase == PhasePaused {
-			c.end(old, ending{kind: EventStopped, reason: reasonReplaced, by: p})
+			c.end(old, ending{kind: EventStopped, reason: ReasonReplaced, by: p})
 		}
 	}
 	if len(c.paused) >= maxPaused {
-		c.end(c.paused[0], ending{kind: EventStopped, reason: reasonReplaced, by: p})
+		c.end(c.paused[0], ending{kind: EventStopped, reason: ReasonReplaced, by: p})
 	}
 	p.abandoned = c.now.Add(c.cfg.Timeout)
 	at := len(c.paused)
@@ -183,7 +183,7 @@ func (c *Core) resume(in Resume) {
 		p.selection = &chosen
 	}
 	c.detach(p)
-	c.takeMusic(p, reasonResume)
+	c.takeMusic(p, ReasonResume)
 	p.asks = append(p.asks, ask{what: cmdResume, id: in.ID, priority: priority, was: p.priority})
 	p.priority = priority
 	c.overtake(p, math.MaxUint64)
@@ -221,7 +221,7 @@ func (c *Core) fallBack(p *playback, code Code, message string, forgotten bool) 
 	c.answer(p, cmdResume, lost)
 	c.answer(p, cmdSeek, lost)
 	c.park(p)
-	c.event(p, Event{Kind: EventPaused, Reason: reasonResume, Code: code, Message: message})
+	c.event(p, Event{Kind: EventPaused, Reason: ReasonResume, Code: code, Message: message})
 }
 
 // seek moves a playback that is being heard or is held. Where nothing can be
