@@ -26,6 +26,19 @@ type guardedConn struct {
 	mu     sync.Mutex
 	client *mqtt.Client // nil until it is let in
 	who    identity
+	ack    uint16 // packet id under which the client waits for its SUBACK or UNSUBACK
+}
+
+func (c *guardedConn) setAckID(id uint16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ack = id
+}
+
+func (c *guardedConn) ackID() uint16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ack
 }
 
 // admit remembers whose connection it is.

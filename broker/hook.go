@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,20 +33,51 @@ func (h *hook) ID() string { return "hkw" }
 // Provides lists the events that the hook wants.
 func (h *hook) Provides(b byte) bool {
 	switch b {
-	case mqtt.OnPacketRead, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish,
+	case mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish,
 		mqtt.OnUnsubscribe:
 		return true
 	}
 	return false
 }
 
-// OnPacketRead zeroes the Receive Maximum of a CONNECT: with it the library takes
-// a read lock twice when a message is acknowledged, and stands still for ever.
-func (h *hook) OnPacketRead(_ *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	if pk.FixedHeader.Type == packets.Connect {
+// OnPacketRead mends two things before the library sees a packet.
+//
+// It zeroes the Receive Maximum of a CONNECT: with it the library takes a read
+// lock twice when a message is acknowledged, and stands still for ever.
+//
+// It gives SUBSCRIBE and UNSUBSCRIBE a packet id that is free in both directions:
+// the library has one set of ids for what it sends and what it receives, and
+// refuses a subscription whose id a message on its way to the client happens to
+// have. The acknowledgement gets the client's own id back.
+func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	switch pk.FixedHeader.Type {
+	case packets.Connect:
 		pk.Properties.ReceiveMaximum = 0
+	case packets.Subscribe, packets.Unsubscribe:
+		conn, ok := cl.Net.Conn.(*guardedConn)
+		if !ok || pk.PacketID == 0 {
+			break // 0 is a violation that the library answers
+		}
+		conn.setAckID(pk.PacketID)
+		for id := uint16(math.MaxUint16); id > 0; id-- {
+			if _, taken := cl.State.Inflight.Get(id); !taken {
+				pk.PacketID = id
+				break
+			}
+		}
 	}
 	return pk, nil
+}
+
+// OnPacketEncode undoes what OnPacketRead did to packet ids. A client's packets are
+// handled one after another, so there is only ever one to remember.
+func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	if t := pk.FixedHeader.Type; t == packets.Suback || t == packets.Unsuback {
+		if conn, ok := cl.Net.Conn.(*guardedConn); ok {
+			pk.PacketID = conn.ackID()
+		}
+	}
+	return pk
 }
 
 // OnConnect is the gate: who is it, may it have this client id, and may its will
