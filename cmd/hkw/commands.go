@@ -236,7 +236,7 @@ func parsePosition(text string) (time.Duration, error) {
 	parts := strings.Split(text, ":")
 	for i, part := range parts {
 		n, err := strconv.ParseFloat(part, 64)
-		if err != nil || n < 0 || n > 1e6 || i > 0 && n >= 60 || len(parts) > 3 {
+		if err != nil || !(n >= 0) || n > 1e6 || i > 0 && n >= 60 || len(parts) > 3 {
 			return 0, usageError("a position must be seconds, m:ss, h:mm:ss or a duration such as 1m30s, not %q", text)
 		}
 		total = total*60 + n

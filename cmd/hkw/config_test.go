@@ -117,7 +117,7 @@ func TestRefusedConfiguration(t *testing.T) {
 		{"speaker", "", nil, []string{"--speaker", "kitchen"}, []string{"--speaker", "NAME=DRIVER[:ARGUMENT]", `"kitchen"`}},
 		{"speaker's name", "", nil, []string{"--speaker", "a b=null"}, []string{"--speaker", "letters", `"a b"`}},
 		{"no speaker is all", "", nil, []string{"--speaker", "all=null"}, []string{"--speaker", `"all"`}},
-		{"driver", "", nil, []string{"--speaker", "a=alsa"}, []string{"--speaker", `"alsa"`, "wav", "null"}},
+		{"driver", "", nil, []string{"--speaker", "a=alsa"}, []string{"--speaker", `"alsa"`, "pulse, wav, null"}},
 		{"argument missing", "", nil, []string{"--speaker", "a=wav"}, []string{"--speaker", "a file", "a=wav:"}},
 		{"argument too much", "", nil, []string{"--speaker", "a=null:x"}, []string{"--speaker", "no argument"}},
 		{"speaker twice", "", nil, []string{"--speaker", "a=null", "--speaker", "a=null"}, []string{"--speaker", "twice"}},

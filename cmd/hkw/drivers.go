@@ -5,6 +5,7 @@ import (
 
 	"hkw/speaker"
 	"hkw/speaker/null"
+	"hkw/speaker/pulse"
 	"hkw/speaker/wavfile"
 )
 
@@ -27,6 +28,8 @@ const (
 
 // drivers is the one list of them.
 var drivers = append([]driverKind{
+	{name: driverPulse, argument: "a sink of the server, else its default one", example: "kitchen_sink", discover: true,
+		open: func(zerolog.Logger) speaker.Driver { return pulse.New("") }},
 	{name: "wav", argument: "a file to write", example: "kitchen.wav", needs: true, isPath: true,
 		open: func(zerolog.Logger) speaker.Driver { return wavfile.New() }},
 	{name: driverNull,

@@ -102,7 +102,7 @@ func (o *output) close() error {
 }
 
 // silence is what the status of a hub without any sound output says.
-const silence = "no sound server was found: nothing is heard; `hkw doctor` says what to do"
+const silence = "no sound output was found: nothing is heard; `hkw doctor` says what to do"
 
 // openOutput makes the drivers of a hub: for the configured speakers, else for
 // what can be found. What cannot be opened now is no error; the engine goes on trying.
@@ -133,7 +133,7 @@ func openOutput(ctx context.Context, hub hubConfig, env environment, log zerolog
 	}
 	o.speakers = []speaker.Setup{{ID: driverNull, Name: "nothing is heard", Driver: o.driver(driverNull, log)}}
 	o.warnings[driverNull] = silence
-	log.Warn().Err(errors.Join(missing...)).Str("hub", hub.name).Msg("NO SOUND: no sound server was found, the hub plays into the void; `hkw doctor` says what to do")
+	log.Warn().Err(errors.Join(missing...)).Str("hub", hub.name).Msg("NO SOUND: no sound output was found, the hub plays into the void; `hkw doctor` says what to do")
 	return o
 }
 
