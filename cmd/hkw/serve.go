@@ -105,13 +105,24 @@ func (p *program) greet(a *app, sights []sight) {
 	for _, s := range sights {
 		e := a.log.Info().Str("hub", s.hub).Str("version", a.version).Str("mqtt", a.busAddress()).Str("http", a.httpAddr.String())
 		if s.status != nil {
-			e = e.Strs("speakers", speakerIDs(*s.status)).Int("media", s.status.Media).Str("try", a.tries(s.hub)[0])
+			_, count := a.library.List("", 0, 1)
+			e = e.Strs("speakers", speakerIDs(*s.status)).Int("media", count).Str("try", a.tries(s.hub)[0])
 		}
 		if s.status == nil {
 			e.Msg("started; the broker is not there yet, trying on")
 			continue
 		}
 		e.Msg("serving")
+	}
+}
+
+// counting says that the library is not through with its folder.
+func (a *app) counting() string {
+	select {
+	case <-a.library.Ready():
+		return ""
+	default:
+		return "; still counting"
 	}
 }
 
@@ -135,9 +146,9 @@ func (a *app) greeting(sights []sight) string {
 		row("MQTT", "%s", a.busAddress())
 	}
 	row("HTTP", "http://%s/healthz", a.httpAddr)
-	media := "chimes only; --media FOLDER adds music"
+	media := ", chimes only; --media FOLDER adds music"
 	if a.cfg.media != "" {
-		media = "in " + a.cfg.media + " and chimes"
+		media = " in " + a.cfg.media + ", chimes included" + a.counting()
 	}
 	for _, sight := range sights {
 		row("Hub", "%s, on hkw/%s/#", sight.hub, sight.hub)
@@ -153,8 +164,9 @@ func (a *app) greeting(sights []sight) string {
 			row(name, "%s", strings.TrimPrefix(describeSpeaker(sp), "speaker "))
 			name = ""
 		}
-		row("Media", "%s, %s", counted(sight.status.Media, "piece"), media)
 	}
+	_, count := a.library.List("", 0, 1)
+	row("Media", "%s%s", counted(count, "piece"), media)
 	if len(sights) > 0 {
 		fmt.Fprintf(&s, "\nTo hear something, in another terminal:\n\n")
 		for _, line := range a.tries(sights[0].hub) {

@@ -54,8 +54,12 @@ func decodePCM(t *testing.T, body []byte, format, bits int) []float64 {
 // loudest is the largest sample of a WAV file.
 func loudest(t *testing.T, path string) float64 {
 	t.Helper()
+	return peak(samples(t, path))
+}
+
+func peak(samples []float64) float64 {
 	most := 0.0
-	for _, s := range samples(t, path) {
+	for _, s := range samples {
 		most = max(most, math.Abs(s))
 	}
 	return most
