@@ -10,7 +10,8 @@ import (
 // Bounds of the outbox.
 const (
 	maxKept   = 256  // results and events that wait for a lost connection to return; the oldest go
-	maxQueued = 8192 // messages that wait for a live connection to take them; more, and it is cut
+	backlog   = 64   // messages from which on an older retained payload gives way to a newer one
+	maxQueued = 4096 // messages that wait for a live connection to take them; more, and it is cut
 )
 
 // availabilityTopic says whether the hub is there; it is also the topic of its will.
@@ -67,6 +68,10 @@ func (o *outbox) send(topic string, payload []byte) {
 }
 
 func (o *outbox) push(m message) {
+	if m.retained && len(o.queue) >= backlog {
+		// Only the newest snapshot is worth anything to a connection that is behind.
+		o.queue = slices.DeleteFunc(o.queue, func(old message) bool { return old.retained && old.topic == m.topic })
+	}
 	if o.live && len(o.queue) >= maxQueued {
 		o.overrun = true
 	} else {

@@ -75,3 +75,32 @@ func TestOutboxOverrun(t *testing.T) {
 		t.Errorf("%d messages, overrun %v", len(got), overrun)
 	}
 }
+
+// A connection that is behind is spared what is no longer true.
+func TestOutboxBacklog(t *testing.T) {
+	o := newOutbox("hkw/home/")
+	o.attach(nil)
+	for i := range 10 * backlog {
+		o.retain("status", []byte(strconv.Itoa(i)))
+		o.send("result/x", []byte(strconv.Itoa(i)))
+	}
+	got, _ := o.take()
+	statuses, results := 0, 0
+	for _, m := range got {
+		switch m.topic {
+		case "status":
+			statuses++
+		case "result/x":
+			if string(m.payload) != strconv.Itoa(results) {
+				t.Fatalf("result %s comes as number %d", m.payload, results)
+			}
+			results++
+		}
+	}
+	if results != 10*backlog || statuses > backlog {
+		t.Errorf("%d results, %d statuses", results, statuses)
+	}
+	if last := got[len(got)-2]; string(last.payload) != strconv.Itoa(10*backlog-1) {
+		t.Errorf("the newest status is %s", last.payload)
+	}
+}

@@ -34,7 +34,7 @@ func (h *hook) ID() string { return "hkw" }
 func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish,
-		mqtt.OnUnsubscribe:
+		mqtt.OnSelectSubscribers, mqtt.OnUnsubscribe:
 		return true
 	}
 	return false
@@ -168,6 +168,21 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		return pk, packets.ErrNotAuthorized
 	}
 	return pk, packets.CodeSuccessIgnore
+}
+
+// OnSelectSubscribers spares a hub what it says itself below status and event. Its
+// filter for commands takes in the topic of its snapshot, and a hub that is sent
+// back all it writes could wait for the broker while the broker waits for it.
+func (h *hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *mqtt.Subscribers {
+	if _, subscribed := subs.Subscriptions[pk.Origin]; !subscribed || !ReservedForHubs(pk.TopicName) || strings.Contains(pk.TopicName, "/result/") {
+		return subs
+	}
+	if cl, ok := h.broker.server.Clients.Get(pk.Origin); ok {
+		if who, ok := whoIs(cl); ok && who.hub != "" {
+			delete(subs.Subscriptions, pk.Origin)
+		}
+	}
+	return subs
 }
 
 // OnUnsubscribe keeps filters away from the topic tree that no subscription can have.
