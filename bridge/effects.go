@@ -11,7 +11,10 @@ import (
 )
 
 // carryOut does what the core decided: the orders first, because sound is what
-// is waited for, then status, then events, then results.
+// is waited for; then the snapshot, the events and the results, in this order,
+// because whoever has a result is to find everything true; and last the small
+// topics, which repeat the snapshot piece by piece and would only make the result
+// wait.
 func (h *Hub) carryOut(now time.Time, effects []session.Effect) {
 	var orders []speaker.Order
 	for _, e := range effects {
@@ -33,8 +36,10 @@ func (h *Hub) carryOut(now time.Time, effects []session.Effect) {
 			h.out.retain("status/session/"+e.Ref, nil)
 		}
 	}
+	var view session.View
 	if changed {
-		h.publishStatus(now)
+		view = h.core.View()
+		h.publishSnapshot(now, view)
 	}
 	for _, e := range effects {
 		if ev, ok := e.(session.Event); ok {
@@ -45,6 +50,9 @@ func (h *Hub) carryOut(now time.Time, effects []session.Effect) {
 		if r, ok := e.(session.Result); ok {
 			h.finish(r.ID, r)
 		}
+	}
+	if changed {
+		h.publishDetails(view)
 	}
 }
 
@@ -124,8 +132,8 @@ func (h *Hub) reply(p *pending, res Result) {
 		res.Session = ""
 		public = marshal(res)
 	}
-	h.out.retain("status/result", public)
 	h.out.send("result/"+res.ID, full)
+	h.out.retain("status/result", public)
 	for _, w := range p.waiters {
 		w <- res // buffered: each waiter takes one
 	}
@@ -143,9 +151,15 @@ func (h *Hub) publishSession(now time.Time, s session.SessionView) {
 		Speakers: notNil(s.Speakers), Expires: timeOrNil(s.Expires), Playback: s.Playback, Stamp: h.stamp(now)}))
 }
 
-// publishStatus publishes the snapshot, and of the small topics those that changed.
+// publishStatus publishes all that is retained about the hub as a whole.
 func (h *Hub) publishStatus(now time.Time) {
 	v := h.core.View()
+	h.publishSnapshot(now, v)
+	h.publishDetails(v)
+}
+
+// publishSnapshot publishes the hub as it is, whole.
+func (h *Hub) publishSnapshot(now time.Time, v session.View) {
 	s := Status{Hub: h.cfg.Hub, State: v.State, Volume: v.Volume, Sessions: v.Sessions,
 		Paused: []Playback{}, Queue: []Playback{}, Speakers: []SpeakerStatus{}, Stamp: h.stamp(now)}
 	s.Playing = h.playbackOrNil(v.Current)
@@ -161,18 +175,23 @@ func (h *Hub) publishStatus(now time.Time) {
 	}
 	_, s.Media = h.cfg.Media.List("", 0, 0)
 	for _, sv := range v.Speakers {
-		st := h.speakerStatus(sv)
-		s.Speakers = append(s.Speakers, st)
-		h.retainIfNew("status/speaker/"+sv.ID, marshal(st))
-		h.saved.set(sv.ID, sv.Volume)
+		s.Speakers = append(s.Speakers, h.speakerStatus(sv))
 	}
 	h.out.retain("status", marshal(s))
-	title := ""
-	if s.Playing != nil {
-		title = s.Playing.Media.Title
+}
+
+// publishDetails publishes of the small topics those that changed.
+func (h *Hub) publishDetails(v session.View) {
+	for _, sv := range v.Speakers {
+		h.retainIfNew("status/speaker/"+sv.ID, marshal(h.speakerStatus(sv)))
+		h.saved.set(sv.ID, sv.Volume)
 	}
-	h.retainIfNew("status/player_state", []byte(s.State))
-	h.retainIfNew("status/volume", []byte(strconv.Itoa(s.Volume)))
+	title := ""
+	if v.Current != nil {
+		title = v.Current.Media.(*item).shownTitle()
+	}
+	h.retainIfNew("status/player_state", []byte(v.State))
+	h.retainIfNew("status/volume", []byte(strconv.Itoa(v.Volume)))
 	h.retainIfNew("status/title", []byte(title))
 }
 
@@ -204,9 +223,7 @@ func (h *Hub) playback(v session.PlaybackView) Playback {
 	if p.Media.Duration == 0 {
 		p.Media.Duration = seconds(it.info.Duration)
 	}
-	if it.title != "" {
-		p.Media.Title = it.title
-	}
+	p.Media.Title = it.shownTitle()
 	if pos, at, ok := h.engine.Position(v.ID); ok {
 		s, t := seconds(pos), wall(at)
 		p.Position, p.PositionAt = &s, &t

@@ -20,6 +20,14 @@ type item struct {
 	stalled bool
 }
 
+// shownTitle is what a stream says it is playing, else the title of its media.
+func (it *item) shownTitle() string {
+	if it.title != "" {
+		return it.title
+	}
+	return it.Title
+}
+
 // request is the part of an input that every command has.
 func (c *command) request() session.Request {
 	return session.Request{ID: c.key, Session: c.text("session"), Priority: c.integer("priority")}
