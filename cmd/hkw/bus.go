@@ -259,28 +259,28 @@ func (b *bus) late(ctx context.Context, limit time.Duration, err error) error {
 }
 
 // status reads the hub's retained snapshot.
-func (b *bus) status(ctx context.Context, limit time.Duration) (bridge.Status, []byte, error) {
+func (b *bus) status(ctx context.Context, limit time.Duration) (bridge.Status, error) {
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var s bridge.Status
 	if err := b.present(waiting); err != nil {
-		return s, nil, b.late(ctx, limit, err)
+		return s, b.late(ctx, limit, err)
 	}
 	if err := b.subscribe(waiting, b.topic(topicStatus)); err != nil {
-		return s, nil, err
+		return s, err
 	}
 	for {
 		m, err := b.next(waiting)
 		if err != nil {
-			return s, nil, b.late(ctx, limit, err)
+			return s, b.late(ctx, limit, err)
 		}
 		if m.Topic() != b.topic(topicStatus) {
 			continue
 		}
 		if err := json.Unmarshal(m.Payload(), &s); err != nil {
-			return s, nil, exitWith(exitNoAnswer, "the status of the hub %q cannot be read: %w", b.hub, err)
+			return s, exitWith(exitNoAnswer, "the status of the hub %q cannot be read: %w", b.hub, err)
 		}
-		return s, m.Payload(), nil
+		return s, nil
 	}
 }
 
@@ -291,8 +291,7 @@ func readStatus(ctx context.Context, cfg *config, hub string, limit time.Duratio
 		return bridge.Status{}, err
 	}
 	defer b.close()
-	s, _, err := b.status(ctx, limit)
-	return s, err
+	return b.status(ctx, limit)
 }
 
 func eventOf(m mqtt.Message) bridge.Event {

@@ -153,7 +153,7 @@ func (t *talk) follow(ctx context.Context, b *bus, a answer) error {
 			return b.offline()
 		}
 		e := eventOf(m)
-		if m.Topic() != b.topic(topicEvents) || e.Playback.ID != a.Playback {
+		if m.Topic() != b.topic(topicEvents) || e.ID != a.Playback {
 			continue
 		}
 		if t.json {
@@ -286,7 +286,7 @@ func (p *program) volumeCommand() *cobra.Command {
 
 // showVolume prints the volumes that the hub's status tells.
 func (t *talk) showVolume(ctx context.Context, b *bus, speaker string) error {
-	s, _, err := b.status(ctx, t.timeout)
+	s, err := b.status(ctx, t.timeout)
 	if err != nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func (c *config) readFile(fromEnv, fromFlags map[string]given) (map[string]given
 		}
 	}
 	for _, file := range c.env.configFiles() {
-		data, err := os.ReadFile(file)
+		data, err := os.ReadFile(file) //nolint:gosec // the owner's own configuration
 		switch {
 		case err == nil:
 			c.file = file

@@ -322,7 +322,7 @@ func (d *doctor) decoder(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "-version").Output()
+	out, err := exec.CommandContext(ctx, path, "-version").Output() //nolint:gosec // what LookPath found
 	first, _, _ := strings.Cut(string(out), "\n")
 	if err != nil {
 		d.add("ffmpeg", levelProblem, path+" does not run: "+err.Error(), "install it anew; wav, mp3, flac and ogg vorbis play without it")

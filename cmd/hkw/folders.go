@@ -50,7 +50,7 @@ func checkFile(path string) error {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("%s is a folder, not a file", path)
 	case err == nil:
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // the file that the owner configured
 		if err != nil {
 			return err
 		}

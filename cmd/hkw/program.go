@@ -146,7 +146,7 @@ func (p *program) config(cmd *cobra.Command) (*config, error) {
 
 // logger writes for a person if stderr is a terminal, else JSON.
 func (p *program) logger(level zerolog.Level) zerolog.Logger {
-	var w io.Writer = p.stderr
+	w := p.stderr
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
 		w = zerolog.ConsoleWriter{Out: f, TimeFormat: time.TimeOnly}
 	}

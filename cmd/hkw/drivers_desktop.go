@@ -1,0 +1,8 @@
+//go:build darwin || windows
+
+package main
+
+// platformDriver is the driver to choose where no sound server is.
+const platformDriver = ""
+
+var platformDrivers []driverKind
