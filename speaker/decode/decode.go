@@ -157,14 +157,11 @@ func detect(in *input, hint string) (format, error) {
 	if f := findMPEG(head); f != "" {
 		return f, nil
 	}
-	if hinted == formatMP3 || hinted == formatMPEG {
-		return formatMP3, nil // which searches further
-	}
-	if hinted != "" && demuxers[hinted] != "" && !isText(head) {
-		return hinted, nil
-	}
 	if isText(head) {
 		return "", fmt.Errorf("%w: it is text, not sound", ErrUnknownFormat)
+	}
+	if hinted != "" {
+		return hinted, nil // whose decoder searches further
 	}
 	return "", ErrUnknownFormat
 }

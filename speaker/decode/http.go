@@ -93,7 +93,7 @@ func clipText(s string, n int) string { return s[:min(len(s), n)] }
 // fetcher opens one URL and what it leads to.
 type fetcher struct {
 	web   Web
-	seen  map[string]bool // playlists and their entries
+	seen  map[string]bool // the playlists that led here
 	tries int
 }
 
@@ -103,6 +103,7 @@ func (f *fetcher) open(ctx context.Context, u *url.URL, depth int) (speaker.Sour
 		return nil, errors.New("the playlist leads in a circle")
 	}
 	f.seen[u.String()] = true
+	defer delete(f.seen, u.String())
 	if f.tries++; f.tries > maxTries {
 		return nil, errors.New("the playlist leads nowhere")
 	}

@@ -28,7 +28,7 @@ const (
 //
 // The library decodes frames; all around it is done here: finding frames among
 // tags and garbage, the delays that LAME notes, seeking. Frames are given to it
-// one by one, each repacked as if it had been made without a bit reservoir. So
+// one by one, each repacked so that it needs none but the one before it. So
 // a decoder can begin anywhere without a chirp, seeking is exact to the sample,
 // and the one frame length that the library miscalculates (22,050 Hz, padded)
 // never reaches it.
@@ -311,8 +311,8 @@ func (m *mp3Stream) decodeFrame(pcm []byte) error {
 }
 
 // mp3Feed gives the library frames. Each is of the greatest size that its rate
-// allows, with its own main data alone. Where that is not enough, the
-// beginning of the main data stands at the end of the frame before.
+// allows, which is enough for its main data, but for the highest rates. So as
+// much of it as in the file stands at the end of the frame before, never further.
 type mp3Feed struct {
 	frame []byte
 	rest  []byte // of frame, not read yet
@@ -345,20 +345,11 @@ func (f *mp3Feed) put(p mp3Packet, waiting *mp3Packet) {
 	n := copy(body, own)
 	f.room.carried = 0
 	if waiting != nil && waiting.header.same(h) {
-		// The frame of waiting is as long as this one, but for its side information.
-		if over := len(waiting.main) - (size - 4 - waiting.header.side); over > 0 && over <= maxMainDataBegin(h) && n+over <= len(body) {
-			copy(body[len(body)-over:], waiting.main[:over])
-			f.room.carried = over
-		}
+		// As in the file, the next one's main data begins here. There it fitted, and this frame is no smaller.
+		f.room.carried = min(waiting.begin, len(waiting.main), len(body)-n)
+		copy(body[len(body)-f.room.carried:], waiting.main)
 	}
 	f.rest = f.frame
-}
-
-func maxMainDataBegin(h mp3Header) int {
-	if h.version == 1 {
-		return 511
-	}
-	return 255
 }
 
 func setMainDataBegin(h mp3Header, side []byte, n int) {

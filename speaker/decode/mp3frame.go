@@ -230,6 +230,7 @@ type mp3Packet struct {
 	header mp3Header
 	side   []byte // side information
 	main   []byte // the frame's own main data, complete; nil: silence
+	begin  int    // how much of it stood in frames before
 }
 
 // mp3Unpacker takes frames apart. Main data may begin in earlier frames, up to
@@ -245,7 +246,7 @@ func (u *mp3Unpacker) reset() { u.store = u.store[:0] }
 func (u *mp3Unpacker) unpack(h mp3Header, frame []byte) mp3Packet {
 	u.p.header = h
 	u.p.side = append(u.p.side[:0], make([]byte, h.side)...)
-	u.p.main = nil
+	u.p.main, u.p.begin = nil, 0
 	if h.head() > len(frame) {
 		return u.p
 	}
@@ -256,6 +257,7 @@ func (u *mp3Unpacker) unpack(h mp3Header, frame []byte) mp3Packet {
 		from := len(u.store) - begin
 		u.store = append(u.store, body...)
 		u.p.main = append(make([]byte, 0, need), u.store[from:from+need]...)
+		u.p.begin = begin
 		copy(u.p.side, side)
 	} else {
 		u.store = append(u.store, body...)

@@ -253,7 +253,7 @@ func (s *source) Seek(frame int64) (err error) {
 		return s.wrap(s.ctx.Err())
 	}
 	s.pending, s.drained, s.failed = nil, false, nil
-	from := s.setRate(s.dec.about().rate, max(0, frame))
+	from := s.setRate(s.dec.about().rate, max(0, min(frame, 1<<48)))
 	if err := s.seekDecoder(from); err != nil {
 		s.failed = s.wrap(err)
 		return s.failed
