@@ -249,6 +249,17 @@ func TestShownConfiguration(t *testing.T) {
 	}
 }
 
+func TestShownHubs(t *testing.T) {
+	c, err := load(t, "hubs:\n- hub: a\n  speakers: [x=null]\n- hub: b\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := load(t, c.yaml(), nil)
+	if err != nil || len(again.hubs) != 2 || again.hubs[0].speakers[0].name != "x" || again.hubs[1].speakers != nil {
+		t.Errorf("%v from\n%s", err, c.yaml())
+	}
+}
+
 // Every setting is complete, and no name means two.
 func TestSettings(t *testing.T) {
 	seen := map[string]bool{}

@@ -178,11 +178,18 @@ func (permissive) MayPublish(string, string) bool { return true }
 // houseBroker runs a broker and returns its URL.
 func houseBroker(t *testing.T, address string) string {
 	t.Helper()
-	b, err := broker.New(broker.Config{Log: zerolog.Nop(), Access: permissive{}})
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", address)
+	runBroker(t, l, permissive{})
+	return "tcp://" + l.Addr().String()
+}
+
+// runBroker serves a listener until the test ends.
+func runBroker(t *testing.T, l net.Listener, access broker.Access) {
+	t.Helper()
+	b, err := broker.New(broker.Config{Log: zerolog.Nop(), Access: access})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +202,6 @@ func houseBroker(t *testing.T, address string) string {
 		_ = b.Close()
 		<-done
 	})
-	return "tcp://" + l.Addr().String()
 }
 
 // client runs a client command against what serve runs.

@@ -67,7 +67,7 @@ const (
 var settings = []setting{
 	{name: setHub, kind: kindName, byDefault: "home", bus: true, doc: "the hub's `name` on the bus"},
 	{name: setHubs, kind: kindHubs, noFlag: true, noEnv: true, doc: "several hubs: a list of hub and speakers"},
-	{name: setBroker, kind: kindBroker, byDefault: embedded, bus: true, doc: "the MQTT broker: `embedded`, tcp://host:port, tls://host:port, ws:// or wss://"},
+	{name: setBroker, kind: kindBroker, byDefault: embedded, bus: true, doc: "the MQTT `broker`: embedded, tcp://host:port, tls://host:port, ws:// or wss://"},
 	{name: setUser, kind: kindText, bus: true, doc: "`user` at the broker"},
 	{name: setPassword, kind: kindText, bus: true, noFlag: true, secret: true, doc: "password at the broker; by environment or file only"},
 	{name: setCA, kind: kindPath, bus: true, doc: "PEM `file` of the authority that signed the broker's certificate"},
@@ -78,7 +78,7 @@ var settings = []setting{
 	{name: setMedia, kind: kindPath, doc: "`folder` of music and sounds"},
 	{name: setData, kind: kindPath, doc: "`folder` for what must survive a restart"},
 	{name: setTimeout, kind: kindDuration, byDefault: "60m", doc: "how long a session lives after its last use, a `duration` such as 90s or 60m"},
-	{name: setLevel, kind: kindLevel, byDefault: "info", bus: true, doc: "`level` of the log: trace, debug, info, warn or error"},
+	{name: setLevel, kind: kindLevel, byDefault: "info", doc: "`level` of the log: trace, debug, info, warn or error"},
 	{name: setConfig, kind: kindPath, bus: true, noFile: true, doc: "the configuration `file`; else $XDG_CONFIG_HOME/hkw/config.yaml, else /etc/hkw/config.yaml"},
 }
 

@@ -54,6 +54,8 @@ func (c *config) shown() []shownValue {
 		g := c.values[s.name]
 		v := shownValue{Name: s.key(), Value: g.text(), Source: g.shown}
 		switch {
+		case len(c.values[setHubs].hubs) > 0 && g.shown == "default" && (s.name == setHub || s.name == setSpeakers):
+			continue // they stand with each hub
 		case s.kind == kindHubs:
 			if len(g.hubs) == 0 {
 				continue
