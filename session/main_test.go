@@ -6,12 +6,20 @@ import (
 	"testing"
 )
 
-// TestMain keeps the property tests from leaving files among the scripts: what
-// fails is printed with the seed that shows it again.
+// TestMain makes the property tests thorough, and keeps them from leaving
+// files among the scripts: what fails is printed with the seed that shows it again.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if f := flag.Lookup("rapid.nofailfile"); f != nil {
-		_ = f.Value.Set("true")
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	set := func(name, value string) {
+		if f := flag.Lookup(name); f != nil {
+			_ = f.Value.Set(value)
+		}
+	}
+	set("rapid.nofailfile", "true")
+	if !chosen {
+		set("rapid.checks", "1000") // rare meetings of rules are what the model is for
 	}
 	os.Exit(m.Run())
 }

@@ -38,8 +38,8 @@ func (w *world) request() Request {
 	if w.pick(40) == 0 {
 		r.Session = "nonsense"
 	}
-	if w.pick(2) == 0 {
-		n := []int{100, 100, 50, 150, 200, 300, 0, 9999, -1, 10000}[w.pick(10)]
+	if w.pick(3) == 0 {
+		n := []int{100, 100, 200, 200, 200, 300, 300, 50, 0, 9999, -1, 10000}[w.pick(12)]
 		r.Priority = &n
 	}
 	return r
@@ -65,7 +65,7 @@ func (w *world) volume() *int {
 }
 
 func (w *world) speakers() []string {
-	switch w.pick(8) {
+	switch w.pick(16) {
 	case 0:
 		return []string{"x"}
 	case 1:
@@ -79,8 +79,8 @@ func (w *world) speakers() []string {
 }
 
 func (w *world) input(now time.Time) Input {
-	switch w.pick(30) {
-	case 0, 1:
+	switch w.pick(42) {
+	case 0:
 		in := Open{Request: w.request(), Token: w.name("s"), AllSpeakers: w.pick(4) > 0, Speakers: w.speakers()}
 		if w.pick(20) == 0 && len(w.tokens) > 0 {
 			in.Token = w.tokens[0]
@@ -126,7 +126,7 @@ func (w *world) input(now time.Time) Input {
 		return Ended{Playback: id}
 	case 13, 14:
 		return Ended{Playback: w.some(1)}
-	case 15, 16, 17, 18, 19:
+	case 1, 15, 16, 17, 18, 19, 20, 21:
 		in := Play{Request: w.request(), Playback: w.name("p"), Ref: w.name("r"), Media: "m", Resumable: w.pick(4) > 0,
 			OnBusy: OnBusy(w.one("", "interrupt", "announce", "announce", "queue", "queue", "drop")), Duck: w.pick(2) == 0,
 			Volume: w.volume(), Speakers: w.speakers(), AllSpeakers: w.pick(5) == 0}
@@ -142,6 +142,10 @@ func (w *world) input(now time.Time) Input {
 	}
 	if len(w.pending) == 0 {
 		return Tick{}
+	}
+	if w.pick(5) == 0 { // not always in order
+		at := w.pick(len(w.pending))
+		w.pending[0], w.pending[at] = w.pending[at], w.pending[0]
 	}
 	in := w.pending[0]
 	w.pending = w.pending[1:]
@@ -195,7 +199,7 @@ func story(effects []Effect) (results, events []string) {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
-		compareWithModel(t, pick, rapid.IntRange(20, 120).Draw(t, "steps"))
+		compareWithModel(t, pick, rapid.IntRange(30, 200).Draw(t, "steps"))
 	})
 }
 
@@ -229,9 +233,13 @@ func compareWithModel(t fataler, pick chooser, steps int) {
 	}
 	both(Speaker{ID: "x", Available: true, Volume: 20})
 	both(Speaker{ID: "y", Available: true, Volume: 40})
+	for _, name := range []string{"s0", "t0"} {
+		w.tokens = append(w.tokens, name)
+		both(Open{Request: Request{ID: name}, Token: name, Ref: "r" + name, AllSpeakers: true})
+	}
 	for range steps {
-		if pick(6) == 0 {
-			seconds := []int{1, 1, 2, 3, 11, 62}[pick(6)]
+		if pick(10) == 0 {
+			seconds := []int{1, 1, 1, 2, 2, 3, 3, 11, 62}[pick(9)]
 			for range seconds {
 				second++
 				both(Tick{})
