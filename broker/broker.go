@@ -71,7 +71,9 @@ type Broker struct {
 	closed    bool
 	listeners map[net.Listener]struct{}
 	conns     map[net.Conn]struct{}
-	wg        sync.WaitGroup // connections and accept loops
+	claims    map[string]*guardedConn // by client id
+	done      chan struct{}           // closed by Close
+	wg        sync.WaitGroup          // connections and accept loops
 }
 
 // New makes a broker that serves nobody yet.
@@ -80,13 +82,14 @@ func New(cfg Config) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: cfg.Log.With().Str("component", "broker").Logger(),
 		listeners: map[net.Listener]struct{}{}, conns: map[net.Conn]struct{}{},
+		claims: map[string]*guardedConn{}, done: make(chan struct{}),
 	}
 	caps := mqtt.NewDefaultServerCapabilities()
 	caps.MaximumClients = int64(cfg.MaxClients)
 	caps.MaximumPacketSize = uint32(cfg.MaxPacketSize)
 	caps.MaximumClientWritesPending = int32(cfg.MaxPending)
 	caps.MaximumMessageExpiryInterval = 0 // retained messages stay; the library's own default deletes them after a day
-	caps.MaximumInflight = 1024
+	caps.MaximumInflight = maxInflight
 	caps.ReceiveMaximum = 64
 	caps.TopicAliasMaximum = 16
 	caps.MaximumSessionExpiryInterval = 3600
@@ -129,7 +132,11 @@ func (b *Broker) Serve(ln net.Listener) error {
 			return err
 		}
 		b.log.Warn().Err(err).Dur("again_in", wait).Msg("cannot accept a connection")
-		time.Sleep(wait)
+		select {
+		case <-time.After(wait):
+		case <-b.done:
+			return nil
+		}
 		wait = min(2*wait, acceptRetryMax)
 	}
 }
@@ -170,13 +177,14 @@ func (b *Broker) dial(ctx context.Context, listener string) (net.Conn, error) {
 
 // serveConn lives as long as one connection.
 func (b *Broker) serveConn(listener string, raw net.Conn) {
-	conn := &guardedConn{Conn: raw, writeDeadline: b.cfg.WriteDeadline}
+	conn := &guardedConn{Conn: raw, writeDeadline: b.cfg.WriteDeadline, ended: make(chan struct{})}
 	admitted := b.begin(func() { b.conns[conn] = struct{}{} })
 	if !admitted {
 		_ = raw.Close()
 		return
 	}
 	defer b.wg.Done()
+	defer b.release(conn)
 	defer func() {
 		_ = conn.Close()
 		b.mu.Lock()
@@ -258,6 +266,7 @@ func (b *Broker) Close() error {
 		return nil
 	}
 	b.closed = true
+	close(b.done)
 	var errs []error
 	for ln := range b.listeners {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {

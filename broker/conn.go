@@ -22,6 +22,7 @@ type guardedConn struct {
 	writeDeadline time.Duration
 	closing       sync.Once
 	closeErr      error
+	ended         chan struct{} // closed when all is over
 
 	mu     sync.Mutex
 	client *mqtt.Client // nil until it is let in

@@ -11,8 +11,13 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
+// maxInflight is how many messages of QoS 1 and 2 may be on their way to a
+// client, and how many of QoS 2 from a client of MQTT 3.1.1.
+const maxInflight = 1024
+
 // maxKeepalive is the longest keepalive, in seconds, whose one and a half still
-// fits the 16 bits in which the library adds it up.
+// fits the 16 bits in which the library adds it up. Beyond it there is none: TCP's
+// own keepalive notices the dead.
 const maxKeepalive = 43000
 
 // maxClientID is the longest client id, in bytes.
@@ -34,13 +39,13 @@ func (h *hook) ID() string { return "hkw" }
 func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish,
-		mqtt.OnSelectSubscribers, mqtt.OnUnsubscribe:
+		mqtt.OnSelectSubscribers, mqtt.OnUnsubscribe, mqtt.OnSessionEstablished, mqtt.OnClientExpired:
 		return true
 	}
 	return false
 }
 
-// OnPacketRead mends two things before the library sees a packet.
+// OnPacketRead mends three things before the library sees a packet.
 //
 // It zeroes the Receive Maximum of a CONNECT: with it the library takes a read
 // lock twice when a message is acknowledged, and stands still for ever.
@@ -49,10 +54,18 @@ func (h *hook) Provides(b byte) bool {
 // the library has one set of ids for what it sends and what it receives, and
 // refuses a subscription whose id a message on its way to the client happens to
 // have. The acknowledgement gets the client's own id back.
+//
+// It shortens topics of the broker's own: published with QoS 1 or 2 the library
+// never acknowledges them, and their publisher waits. As it is, OnPublish refuses
+// them.
 func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	switch pk.FixedHeader.Type {
 	case packets.Connect:
 		pk.Properties.ReceiveMaximum = 0
+	case packets.Publish:
+		if strings.HasPrefix(pk.TopicName, "$") {
+			pk.TopicName = "$"
+		}
 	case packets.Subscribe, packets.Unsubscribe:
 		conn, ok := cl.Net.Conn.(*guardedConn)
 		if !ok || pk.PacketID == 0 {
@@ -83,7 +96,9 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 // OnConnect is the gate: who is it, may it have this client id, and may its will
 // be published. The library itself publishes wills unasked.
 func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
-	cl.State.Keepalive = min(cl.State.Keepalive, maxKeepalive)
+	if cl.State.Keepalive > maxKeepalive {
+		cl.State.Keepalive = 0
+	}
 	c := Client{ID: cl.ID, Username: string(pk.Connect.Username), Password: pk.Connect.Password}
 	c.Hub, _ = strings.CutPrefix(cl.Net.Listener, hubPrefix)
 	if c.Hub == cl.Net.Listener {
@@ -97,7 +112,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		}
 		who.name = name
 	}
-	if !validClientID(cl.ID) || !h.mayTake(cl.ID, who) {
+	if !validClientID(cl.ID) {
 		return h.refuse(cl, packets.ErrClientIdentifierNotValid)
 	}
 	if pk.Connect.WillFlag && !h.broker.mayPublish(who, pk.Connect.WillTopic) {
@@ -107,11 +122,16 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	if !ok {
 		return errRefused // no client comes by another way
 	}
-	conn.admit(cl, who)
+	if code, ok := h.broker.claim(conn, cl, who); !ok {
+		return h.refuse(cl, code)
+	}
 	return nil
 }
 
 func (h *hook) refuse(cl *mqtt.Client, why packets.Code) error {
+	if why == packets.ErrNotAuthorized && cl.Properties.ProtocolVersion < 5 {
+		why = packets.Err3NotAuthorized // the library translates the other codes
+	}
 	_ = h.broker.server.SendConnack(cl, why, false, nil) // it is gone either way
 	h.broker.log.Info().Str("client", cl.ID).Str("remote", cl.Net.Remote).Str("why", why.Reason).Msg("connection refused")
 	return errRefused
@@ -120,17 +140,6 @@ func (h *hook) refuse(cl *mqtt.Client, why packets.Code) error {
 func validClientID(id string) bool {
 	return len(id) <= maxClientID && utf8.ValidString(id) && id != mqtt.InlineClientId &&
 		strings.IndexFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
-}
-
-// mayTake tells whether a client id is free or belongs to who. Without that a
-// stranger who takes an id takes the messages that wait for it.
-func (h *hook) mayTake(id string, who identity) bool {
-	existing, ok := h.broker.server.Clients.Get(id)
-	if !ok {
-		return true
-	}
-	owner, ok := whoIs(existing)
-	return ok && owner == who
 }
 
 // OnConnectAuthenticate: whoever passed OnConnect is known.
@@ -159,6 +168,9 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 // OnPublish drops what must not be published, acknowledged as if it had been; a
 // QoS 1 publisher of MQTT 5 is told.
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if cl.Net.Inline {
+		return pk, nil // a will, allowed at CONNECT
+	}
 	who, ok := whoIs(cl)
 	if ok && h.broker.mayPublish(who, pk.TopicName) {
 		return pk, nil
@@ -195,20 +207,40 @@ func (h *hook) OnUnsubscribe(_ *mqtt.Client, pk packets.Packet) packets.Packet {
 	return pk
 }
 
-// publishWill publishes the will of a client whose handler panicked.
+// OnSessionEstablished lifts the limit of 64 unfinished QoS 2 publishes for clients
+// of MQTT 3.1.1, who are not told about it and would be thrown off at the 65th.
+func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	if cl.Properties.ProtocolVersion < 5 {
+		cl.State.Inflight.ResetReceiveQuota(maxInflight)
+	}
+}
+
+// OnClientExpired takes the subscriptions of an expired session out of the topic
+// tree, where the library leaves them.
+func (h *hook) OnClientExpired(cl *mqtt.Client) {
+	h.broker.server.UnsubscribeClient(cl)
+	cl.ClearInflights()
+}
+
+// publishWill publishes the will of a client whose handler panicked, at once.
 func (b *Broker) publishWill(cl *mqtt.Client) {
 	will := cl.Properties.Will
 	if will.Flag == 0 {
 		return
 	}
 	pk := packets.Packet{
-		ProtocolVersion: cl.Properties.ProtocolVersion,
-		FixedHeader:     packets.FixedHeader{Type: packets.Publish, Retain: will.Retain},
-		TopicName:       will.TopicName,
-		Payload:         will.Payload,
-		Created:         time.Now().Unix(),
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: will.Retain, Qos: will.Qos},
+		TopicName:   will.TopicName,
+		Payload:     will.Payload,
+		Properties:  packets.Properties{User: will.User},
+		PacketID:    uint16(min(will.Qos, 1)), // asked for with QoS 1 and 2, and not used
+		Created:     time.Now().Unix(),
 	}
-	if err := b.server.InjectPacket(cl, pk); err != nil {
+	// In the client's own name a QoS of 1 would be acknowledged to its dead connection.
+	executor := b.server.NewClient(nil, inProcessID, mqtt.InlineClientId, true)
+	executor.Properties.ProtocolVersion = cl.Properties.ProtocolVersion
+	defer executor.Stop(nil)
+	if err := b.server.InjectPacket(executor, pk); err != nil {
 		b.log.Debug().Err(err).Msg("a will could not be published")
 	}
 }

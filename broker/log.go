@@ -33,7 +33,7 @@ func (h *logHandler) Enabled(_ context.Context, l slog.Level) bool {
 func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	e := h.log.WithLevel(level(r.Level))
 	add := func(a slog.Attr) bool {
-		if a.Key != "packet" && a.Key != "will" { // they hold payloads
+		if a.Key != "packet" && a.Key != "pk" && a.Key != "will" { // they hold payloads
 			e = e.Str(a.Key, a.Value.String())
 		}
 		return true
