@@ -12,15 +12,13 @@ func FramesToDuration(n int64) time.Duration {
 		time.Duration(n%SampleRate)*time.Second/SampleRate
 }
 
-// DurationToFrames is how many frames fit d, to the nearest one.
+// DurationToFrames is how many frames fit d, to the nearest one; what lies just
+// in between counts as the later one, before zero as after it, so that moving a time
+// by whole frames never changes how it is rounded.
 func DurationToFrames(d time.Duration) int64 {
-	const half = time.Second / 2
-	whole := int64(d / time.Second)
-	rest := d % time.Second * SampleRate
+	whole, rest := int64(d/time.Second), d%time.Second
 	if rest < 0 {
-		rest -= half
-	} else {
-		rest += half
+		whole, rest = whole-1, rest+time.Second
 	}
-	return whole*SampleRate + int64(rest/time.Second)
+	return whole*SampleRate + int64((rest*SampleRate+time.Second/2)/time.Second)
 }

@@ -174,7 +174,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // promise to return soon is left behind rather than waited for.
 func (e *Engine) shutDown(cancel context.CancelFunc) {
 	for id := range e.playbacks {
-		e.forget(id, time.Now())
+		e.forget(id, time.Now(), 0)
 	}
 	cancel()
 	done := make(chan struct{})

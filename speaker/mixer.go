@@ -31,22 +31,27 @@ func (m *mixer) pull(dst []float32, heard time.Time) {
 	heardOf := 0
 	for i := 0; i < len(m.voices); i++ {
 		v := m.voices[i]
-		if !v.gone.IsZero() && heard.Sub(v.gone) > time.Second {
-			m.voices = append(m.voices[:i], m.voices[i+1:]...)
-			i--
-			continue
+		part := dst
+		if !v.gone.IsZero() {
+			left := DurationToFrames(v.gone.Sub(heard))
+			if left < -SampleRate {
+				m.voices = append(m.voices[:i], m.voices[i+1:]...)
+				i--
+				continue
+			}
+			part = dst[:max(0, min(int64(len(dst)), left*Channels))]
 		}
 		if heardOf == 0 {
-			if v.render(dst, heard, doomed, &m.spare) {
-				v.env.apply(dst, heard)
+			if v.render(part, heard, doomed, &m.spare) {
+				v.env.apply(part, heard)
 				heardOf++
 			}
 			continue
 		}
-		if cap(m.scratch) < len(dst) {
-			m.scratch = make([]float32, len(dst))
+		if cap(m.scratch) < len(part) {
+			m.scratch = make([]float32, len(part))
 		}
-		s := m.scratch[:len(dst)]
+		s := m.scratch[:len(part)]
 		clear(s)
 		if v.render(s, heard, doomed, &m.spare) {
 			v.env.apply(s, heard)

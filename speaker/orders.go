@@ -206,7 +206,7 @@ func (e *Engine) carryOut(o Order, c cue) {
 			e.mixIn(p, o, c, true)
 		}
 	case Release:
-		e.forget(p.id, c.at)
+		e.forget(p.id, c.at, c.fade)
 	}
 }
 
@@ -218,7 +218,7 @@ func (e *Engine) refuse(playback string, err error) {
 // fail reports a playback as failed and forgets it.
 func (e *Engine) fail(p *playback, err error) {
 	frame, _ := p.position(time.Now())
-	e.forget(p.id, time.Now().Add(stopFade))
+	e.forget(p.id, time.Now().Add(stopFade), DurationToFrames(stopFade))
 	e.cfg.Report(Report{
 		Kind: ReportFailed, Playback: p.id, Err: err,
 		Position: FramesToDuration(frame), At: time.Now(),

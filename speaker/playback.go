@@ -60,13 +60,17 @@ func (p *playback) current() *segment {
 // many frames that stays so. The mutex is held.
 func (p *playback) segmentAt(t time.Time, v *voice) (*segment, int64) {
 	run := int64(never)
+	off := v.last != nil
 	for i := len(p.segs) - 1; i >= 0; i-- {
 		s := p.segs[i]
-		if wait := DurationToFrames(s.at.Sub(t)); wait > 0 {
-			run = wait
+		if off = off && s != v.last; off {
 			continue
 		}
 		frame := s.frame(t)
+		if frame < s.from {
+			run = s.from - frame
+			continue
+		}
 		if v.seg == s {
 			frame = v.place(t)
 		}
@@ -142,6 +146,7 @@ func (p *playback) detach(speaker string) {
 	delete(p.on, speaker)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	v.last = p.current()
 	for i, o := range p.voices {
 		if o == v {
 			p.voices = append(p.voices[:i], p.voices[i+1:]...)

@@ -152,14 +152,14 @@ func (e *Engine) retireAll(p *playback, at time.Time) {
 	}
 }
 
-// forget silences a playback at a moment and ends its decoder.
-func (e *Engine) forget(id string, at time.Time) {
+// forget silences a playback at a moment, after a fade of so many frames, and ends its decoder.
+func (e *Engine) forget(id string, at time.Time, fade int64) {
 	p := e.playbacks[id]
 	if p == nil {
 		return
 	}
 	if p.stage == sounding {
-		p.cut(at, DurationToFrames(stopFade))
+		p.cut(at, fade)
 		e.retireAll(p, at)
 	}
 	p.cancel()

@@ -116,7 +116,7 @@ func (e *Engine) look(p *playback, now time.Time) time.Time {
 	if now.Before(heard) {
 		return heard
 	}
-	e.forget(p.id, now)
+	e.forget(p.id, now, 0)
 	report := Report{Kind: ReportEnded, Playback: p.id, Position: FramesToDuration(end), At: heard}
 	if err != nil {
 		report.Kind, report.Err = ReportFailed, err
@@ -190,7 +190,10 @@ func (e *Engine) revive(p *playback, s *segment, hi, end int64, now time.Time) {
 
 // tellTitle reports a title once the sound that it belongs to is heard.
 func (e *Engine) tellTitle(p *playback, now time.Time) {
-	frame, _ := p.position(now)
+	frame, heard := p.position(now)
+	if !heard {
+		return
+	}
 	p.mu.Lock()
 	title := p.title
 	for len(p.titles) > 0 && p.titles[0].frame <= frame {

@@ -11,7 +11,7 @@ const (
 	outlier    = 3 * time.Millisecond  // an observation that is off by more is not believed…
 	persuasion = 4                     // …unless so many in a row are
 	memory     = 3 * time.Second       // over which the greatest latency is kept
-	guess      = 15 * time.Millisecond // a latency nobody measured yet
+	unmeasured = 15 * time.Millisecond // a latency of which nothing is known
 	reserve    = time.Millisecond      // for a packet to get to the server
 )
 
@@ -19,11 +19,12 @@ const (
 // which frame it reads and how long from there to the ear; both waver by
 // tenths of a millisecond, the average does not.
 type clock struct {
-	base  time.Time // when frame 0 would have been heard
-	seen  int       // observations in it
-	off   int       // outliers in a row
-	read  int64     // the frame that the server read last, as far as we know
-	peaks []peak    // latencies lately, falling
+	base  time.Time     // when frame 0 would have been heard
+	seen  int           // observations in it
+	off   int           // outliers in a row
+	read  int64         // the frame that the server read last, as far as we know
+	peaks []peak        // latencies lately, falling
+	guess time.Duration // the latency while nothing was measured
 }
 
 type peak struct {
@@ -74,7 +75,7 @@ func (c *clock) note(at time.Time, latency time.Duration) {
 // latency is how far ahead of the ear the server may have read at a time: as far
 // as it lately did, and not less than what we know of.
 func (c *clock) latency(now time.Time) time.Duration {
-	latency := guess
+	latency := c.guess
 	if len(c.peaks) > 0 {
 		latency = c.peaks[0].latency
 	}

@@ -68,7 +68,8 @@ func newSink() *sink {
 		awake: make(chan struct{}, 1), stop: make(chan struct{}), failed: make(chan struct{}), wake: make(chan struct{}, 1),
 		ahead: target, samples: make([]float32, block*speaker.Channels), bytes: make([]byte, block*frameSize),
 	}
-	s.lag.Store(&clock{})
+	s.clock.guess = unmeasured
+	s.lag.Store(&clock{guess: unmeasured})
 	return s
 }
 
@@ -101,6 +102,10 @@ func (s *sink) create(name string) error {
 		return unknown(name, fmt.Errorf("open the sink: %w", err))
 	}
 	s.stream = made.StreamIndex
+	// What the server means to read at once is what it will have read ahead, but for
+	// what a device adds; the first measurements will tell.
+	s.clock.guess = time.Duration(made.SinkLatency)*time.Microsecond + 2*time.Millisecond
+	s.lag.Store(&clock{guess: s.clock.guess})
 	return s.rouse(made.SinkName)
 }
 
@@ -113,7 +118,7 @@ func (s *sink) rouse(name string) error {
 	if err := s.conn.ask(&proto.GetSinkInfo{SinkIndex: proto.Undefined, SinkName: name}, &info); err != nil {
 		return unknown(name, fmt.Errorf("ask for the sink: %w", err))
 	}
-	if info.Driver != "module-null-sink.c" || info.State != idle || info.Latency < proto.Microseconds(guess.Microseconds()) {
+	if info.Driver != "module-null-sink.c" || info.State != idle || info.Latency < proto.Microseconds(unmeasured.Microseconds()) {
 		return nil
 	}
 	for _, suspend := range []bool{true, false} {
