@@ -72,7 +72,7 @@ func (c *client) run(ctx context.Context) error {
 		if time.Since(began) > maxReconnect {
 			wait = minReconnect
 		}
-		c.log.Warn().Err(err).Str("broker", redact(c.cfg.URL)).Msg("no connection to the broker; trying again")
+		c.log.Warn().Err(err).Str("broker", c.where()).Msg("no connection to the broker; trying again")
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait + rand.N(wait/4)):
@@ -111,7 +111,7 @@ func (c *client) connection(ctx context.Context) error {
 		return err
 	}
 	c.out.attach(got.topics())
-	c.log.Info().Str("broker", redact(c.cfg.URL)).Msg("connected to the broker")
+	c.log.Info().Str("broker", c.where()).Msg("connected to the broker")
 	err := c.drain(ctx, paho, lost)
 	if ctx.Err() != nil {
 		token := paho.Publish(c.out.prefix+availabilityTopic, qos, true, Offline)
@@ -316,8 +316,12 @@ func await(ctx context.Context, token mqtt.Token, limit time.Duration) error {
 	}
 }
 
-func redact(broker string) string {
-	u, err := url.Parse(broker)
+// where names the broker in logs.
+func (c *client) where() string {
+	if c.cfg.Dial != nil {
+		return "embedded"
+	}
+	u, err := url.Parse(c.cfg.URL)
 	if err != nil {
 		return ""
 	}

@@ -354,12 +354,10 @@ func (h *Hub) handleReport(r speaker.Report) {
 		h.publishStatus(time.Now())
 	case speaker.ReportSpeaker:
 		h.speakers[r.Speaker.ID] = r.Speaker
-		h.logSpeaker(r.Speaker)
 		h.step(session.Speaker{ID: r.Speaker.ID, Available: r.Speaker.Available, Volume: h.saved.volume(r.Speaker.ID)})
 		h.publishStatus(time.Now()) // its error may be new although the core saw no change
 	case speaker.ReportSpeakerGone:
 		delete(h.speakers, r.Speaker.ID)
-		h.log.Info().Str("speaker", r.Speaker.ID).Msg("speaker gone")
 		h.step(session.SpeakerGone{ID: r.Speaker.ID})
 		h.out.retain("status/speaker/"+r.Speaker.ID, nil)
 		h.publishStatus(time.Now())
@@ -375,14 +373,6 @@ func failed(r speaker.Report) session.Failed {
 		f.Message = r.Err.Error()
 	}
 	return f
-}
-
-func (h *Hub) logSpeaker(s speaker.SpeakerInfo) {
-	if s.Available {
-		h.log.Info().Str("speaker", s.ID).Str("driver", s.Driver).Msg("speaker available")
-		return
-	}
-	h.log.Warn().Str("speaker", s.ID).Str("driver", s.Driver).Str("error", s.Error).Msg("speaker not available")
 }
 
 // mailbox is how the engine's reports reach the loop: without bound, because a
