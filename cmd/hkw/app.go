@@ -93,6 +93,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 	})
 	close(a.started)
 	<-ctx.Done()
+	a.log.Info().Msg("ending")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
