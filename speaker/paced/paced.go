@@ -4,6 +4,7 @@
 package paced
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -142,8 +143,13 @@ func (s *Sink) Close() error {
 		close(s.stop)
 		s.launch.Do(func() { close(s.ended) }) // it was never started
 		<-s.ended
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.running { // what has been heard since the last pull counts
+			err = s.play(min(s.now(), s.pulled))
+		}
 		if s.end != nil {
-			err = s.end()
+			err = errors.Join(err, s.end())
 		}
 	})
 	return err

@@ -47,11 +47,21 @@ func (d *Driver) Open(_ context.Context, path string) (speaker.Sink, error) {
 	if path == "" {
 		return nil, fmt.Errorf("%w: the wav driver needs the path of a file", speaker.ErrNoSuchSpeaker)
 	}
-	w := &writer{path: path, maxData: d.maxData}
-	if err := w.create(path); err != nil {
+	w, err := newWriter(path, d.maxData)
+	if err != nil {
 		return nil, err
 	}
-	return paced.New(w.write, paced.Hooks{Tick: w.tick, Rest: w.sync, End: w.close}), nil
+	return w.sink(), nil
+}
+
+func newWriter(path string, maxData int64) (*writer, error) {
+	w := &writer{path: path, maxData: maxData}
+	return w, w.create(path)
+}
+
+// sink plays to the file.
+func (w *writer) sink() speaker.Sink {
+	return paced.New(w.write, paced.Hooks{Tick: w.tick, Rest: w.sync, End: w.close})
 }
 
 // writer is used by one goroutine at a time.
