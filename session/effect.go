@@ -18,7 +18,7 @@ const (
 	VerbResume  Verb = "resume"  // be heard again where it was held
 	VerbSeek    Verb = "seek"    // go to Position, playing or held
 	VerbMix     Verb = "mix"     // Outputs or Ducked changed
-	VerbRelease Verb = "release" // fall silent and forget it
+	VerbRelease Verb = "release" // fall silent and forget it; comes after Ended too, and may concern what is gone already
 )
 
 // Output is one speaker of a playback and the volume that it has there

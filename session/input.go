@@ -60,18 +60,25 @@ type Play struct {
 
 // Stop ends playbacks: Playback when named, else everything of the session,
 // else (without a session) everything whose priority is not above the command's.
+// Nothing there is done with Count 0; only playbacks above it, PriorityTooLow.
 type Stop struct {
 	Request
 	Playback string
 }
 
-// Pause holds a playback so that it can be resumed; what cannot be resumed is stopped.
+// Pause holds a playback so that it can be resumed; announcements and what cannot
+// be resumed are stopped. It concerns the playback named, else what the session
+// has playing or suspended, else (without a session) all that holds the hub.
+// Its result comes when the engine has answered.
 type Pause struct {
 	Request
 	Playback string
 }
 
-// Resume continues a paused playback; arbitrated like a play.
+// Resume continues a paused playback: the one named, else the session's, else
+// (without a session) the one paused last. It is arbitrated like a play that
+// interrupts, with the command's priority, else the playback's; the playback
+// keeps the priority with which it won. If it fails it stays paused.
 type Resume struct {
 	Request
 	Playback    string
@@ -79,7 +86,8 @@ type Resume struct {
 	AllSpeakers bool
 }
 
-// Seek moves the current playback (the session's own, the named or the current one).
+// Seek moves the playback named, else the session's own, else the current or
+// latest paused one. Nothing there is InvalidCommand, a live stream NotSeekable.
 type Seek struct {
 	Request
 	Playback string

@@ -164,6 +164,8 @@ func (s *script) do(line string) error {
 				s.cfg.MaxSessions = *w.number(k)
 			case "waiting":
 				s.cfg.MaxWaiting = *w.number(k)
+			case "paused":
+				s.cfg.MaxPaused = *w.number(k)
 			}
 		}
 		return w.err

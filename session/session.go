@@ -81,6 +81,9 @@ type Config struct {
 	MaxSessions int
 	// MaxWaiting bounds the playbacks that prepare or wait; one more is Busy; 100.
 	MaxWaiting int
+	// MaxPaused bounds the playbacks that are paused, each of which keeps a
+	// decoder open; one more ends the one that was paused first; 100.
+	MaxPaused int
 }
 
 func (cfg Config) withDefaults() Config {
@@ -97,6 +100,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.MaxWaiting <= 0 {
 		cfg.MaxWaiting = 100
+	}
+	if cfg.MaxPaused <= 0 {
+		cfg.MaxPaused = 100
 	}
 	return cfg
 }

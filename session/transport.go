@@ -127,7 +127,7 @@ func (c *Core) park(p *playback) {
 			c.end(old, ending{kind: EventStopped, reason: ReasonReplaced, by: p})
 		}
 	}
-	if len(c.paused) >= maxPaused {
+	if len(c.paused) >= c.cfg.MaxPaused {
 		c.end(c.paused[0], ending{kind: EventStopped, reason: ReasonReplaced, by: p})
 	}
 	p.abandoned = c.now.Add(c.cfg.Timeout)
@@ -138,10 +138,6 @@ func (c *Core) park(p *playback) {
 	c.paused = slices.Insert(c.paused, at, p)
 	c.move(p, PhasePaused)
 }
-
-// maxPaused bounds the playbacks that are paused at one time; each keeps a
-// decoder open. One more ends the one that was paused first.
-const maxPaused = 100
 
 // resume continues a paused playback. It is arbitrated like a play that
 // interrupts, and has nothing to prepare.
