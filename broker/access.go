@@ -18,7 +18,9 @@ type Access interface {
 	Connect(c Client) (name string, ok bool)
 	// MayPublish tells whether a client of that name may publish on a topic, wills included.
 	MayPublish(name, topic string) bool
-	// MaySubscribe tells whether a client of that name may subscribe to a filter.
+	// MaySubscribe tells whether a client of that name may subscribe to a filter, the
+	// $share/<group>/ of a shared one taken off. It is asked again for each message,
+	// with its topic, so that a wide filter yields no more than is allowed.
 	MaySubscribe(name, filter string) bool
 }
 
@@ -71,7 +73,17 @@ func (b *Broker) maySubscribe(who identity, filter string) bool {
 	if !b.reasonable(filter) {
 		return false
 	}
-	return who.hub != "" || b.cfg.Access.MaySubscribe(who.name, filter)
+	return who.hub != "" || b.cfg.Access.MaySubscribe(who.name, unshared(filter))
+}
+
+// unshared takes $share/<group>/ off a filter. The library takes it in any case.
+func unshared(filter string) string {
+	share, rest, ok := strings.Cut(filter, "/")
+	if !ok || !strings.EqualFold(share, "$share") {
+		return filter
+	}
+	_, rest, _ = strings.Cut(rest, "/")
+	return rest
 }
 
 // reasonable bounds what the topic tree has to walk: a topic of 65,000 levels

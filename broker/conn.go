@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // guardedConn gives each write a deadline, and ends the connection when one
@@ -24,16 +25,26 @@ type guardedConn struct {
 	closeErr      error
 	ended         chan struct{} // closed when all is over
 
-	mu     sync.Mutex
-	client *mqtt.Client // nil until it is let in
-	who    identity
-	ack    uint16 // packet id under which the client waits for its SUBACK or UNSUBACK
+	mu       sync.Mutex
+	client   *mqtt.Client // nil until it is let in
+	who      identity
+	handling byte   // type of the packet that is being handled
+	ack      uint16 // its packet id, under which the client waits for a SUBACK or UNSUBACK
 }
 
-func (c *guardedConn) setAckID(id uint16) {
+// reading remembers what of the packet that is being handled matters later on.
+func (c *guardedConn) reading(pk packets.Packet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ack = id
+	c.handling = pk.FixedHeader.Type
+	c.ack = pk.PacketID
+}
+
+// subscribing tells whether what the client is sent now answers its SUBSCRIBE.
+func (c *guardedConn) subscribing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.handling == packets.Subscribe
 }
 
 func (c *guardedConn) ackID() uint16 {

@@ -39,7 +39,7 @@ func (h *hook) ID() string { return "hkw" }
 func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish,
-		mqtt.OnSelectSubscribers, mqtt.OnUnsubscribe, mqtt.OnSessionEstablished, mqtt.OnClientExpired:
+		mqtt.OnUnsubscribe, mqtt.OnSessionEstablished, mqtt.OnClientExpired:
 		return true
 	}
 	return false
@@ -59,6 +59,11 @@ func (h *hook) Provides(b byte) bool {
 // never acknowledges them, and their publisher waits. As it is, OnPublish refuses
 // them.
 func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	conn, ok := cl.Net.Conn.(*guardedConn)
+	if !ok {
+		return pk, errRefused // no client comes by another way
+	}
+	conn.reading(pk)
 	switch pk.FixedHeader.Type {
 	case packets.Connect:
 		pk.Properties.ReceiveMaximum = 0
@@ -67,11 +72,9 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 			pk.TopicName = "$"
 		}
 	case packets.Subscribe, packets.Unsubscribe:
-		conn, ok := cl.Net.Conn.(*guardedConn)
-		if !ok || pk.PacketID == 0 {
-			break // 0 is a violation that the library answers
+		if pk.PacketID == 0 {
+			break // a violation that the library answers
 		}
-		conn.setAckID(pk.PacketID)
 		for id := uint16(math.MaxUint16); id > 0; id-- {
 			if _, taken := cl.State.Inflight.Get(id); !taken {
 				pk.PacketID = id
@@ -158,11 +161,25 @@ func whoIs(cl *mqtt.Client) (identity, bool) {
 }
 
 // OnACLCheck decides about subscriptions, and about each message to a subscriber.
+//
+// A hub is spared what it says itself below status and event, unless it asks for
+// what is retained there. Its filter for commands takes in the topic of its
+// snapshot, and a hub that is sent back all it writes could wait for the broker
+// while the broker waits for it.
+//
 // Publishes are decided in OnPublish: refused here, a client of MQTT 3.1.1 would be
 // thrown off, come back, send the same again, and so on.
 func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	who, ok := whoIs(cl)
-	return ok && (write || h.broker.maySubscribe(who, topic))
+	if !ok || write {
+		return ok
+	}
+	if who.hub != "" && ReservedForHubs(topic) && !strings.HasPrefix(topic, "hkw/"+who.hub+"/result/") {
+		if conn, ok := cl.Net.Conn.(*guardedConn); ok && !conn.subscribing() && strings.HasPrefix(topic, "hkw/"+who.hub+"/") {
+			return false
+		}
+	}
+	return h.broker.maySubscribe(who, topic)
 }
 
 // OnPublish drops what must not be published, acknowledged as if it had been; a
@@ -180,21 +197,6 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		return pk, packets.ErrNotAuthorized
 	}
 	return pk, packets.CodeSuccessIgnore
-}
-
-// OnSelectSubscribers spares a hub what it says itself below status and event. Its
-// filter for commands takes in the topic of its snapshot, and a hub that is sent
-// back all it writes could wait for the broker while the broker waits for it.
-func (h *hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *mqtt.Subscribers {
-	if _, subscribed := subs.Subscriptions[pk.Origin]; !subscribed || !ReservedForHubs(pk.TopicName) || strings.Contains(pk.TopicName, "/result/") {
-		return subs
-	}
-	if cl, ok := h.broker.server.Clients.Get(pk.Origin); ok {
-		if who, ok := whoIs(cl); ok && who.hub != "" {
-			delete(subs.Subscriptions, pk.Origin)
-		}
-	}
-	return subs
 }
 
 // OnUnsubscribe keeps filters away from the topic tree that no subscription can have.
