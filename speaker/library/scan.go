@@ -50,7 +50,8 @@ type scanner struct {
 	log     zerolog.Logger
 	entries map[string]*entry
 	watch   *watcher
-	full    bool            // there are more than maxFiles
+	limit   int             // of files
+	full    bool            // there are more
 	again   bool            // this scan tries again what could not be read
 	told    map[string]bool // what was logged
 	hash    func(path string) uint64
@@ -60,7 +61,7 @@ type scanner struct {
 func newScanner(l *Library) *scanner {
 	return &scanner{
 		lib: l, log: l.cfg.Log.With().Str("component", "library").Logger(),
-		entries: map[string]*entry{}, told: map[string]bool{}, hash: pathHash,
+		entries: map[string]*entry{}, told: map[string]bool{}, hash: pathHash, limit: maxFiles,
 	}
 }
 
@@ -74,6 +75,11 @@ func pathHash(p string) uint64 {
 func (s *scanner) run(ctx context.Context) {
 	s.watch = newWatcher(s.lib.cfg.Dir, s.log)
 	defer s.watch.close()
+	s.follow(ctx)
+}
+
+// follow scans everything, then what changes.
+func (s *scanner) follow(ctx context.Context) {
 	s.scan(ctx, ".")
 	s.publish() // names first, so that they can be played while tags are read
 	s.readTags(ctx)
@@ -203,9 +209,9 @@ func (s *scanner) visit(ctx context.Context, p string, depth int, seen map[strin
 // note makes or keeps the entry of a file.
 func (s *scanner) note(p string, info fs.FileInfo, seen map[string]bool) {
 	old := s.entries[p]
-	if old == nil && len(s.entries) >= maxFiles {
+	if old == nil && len(s.entries) >= s.limit {
 		s.full = true
-		s.tell("", "the media folder holds more than "+strconv.Itoa(maxFiles)+" files; the rest is left out")
+		s.tell("", "the media folder holds more than "+strconv.Itoa(s.limit)+" files; the rest is left out")
 		return
 	}
 	seen[p] = true

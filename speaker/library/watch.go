@@ -3,6 +3,7 @@ package library
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -74,6 +75,20 @@ func (w *watcher) add(p string) {
 	w.dirs[p] = true
 }
 
+// forget stops watching a directory that was moved or deleted, and those in it:
+// events of what goes on in them would still name the old place.
+func (w *watcher) forget(p string) {
+	if !w.dirs[p] {
+		return
+	}
+	for d := range w.dirs {
+		if d == p || strings.HasPrefix(d, p+"/") {
+			_ = w.fs.Remove(filepath.Join(w.dir, filepath.FromSlash(d)))
+			delete(w.dirs, d)
+		}
+	}
+}
+
 // wait returns the paths that changed, or all: the whole folder is to be looked at.
 func (w *watcher) wait(ctx context.Context) (changed []string, all bool) {
 	poll := time.NewTimer(w.poll)
@@ -121,7 +136,7 @@ func (w *watcher) wait(ctx context.Context) (changed []string, all bool) {
 				all = true
 			}
 			if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
-				delete(w.dirs, p)
+				w.forget(p)
 			}
 			set[p] = true
 		}
