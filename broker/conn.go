@@ -29,6 +29,7 @@ type guardedConn struct {
 	client   *mqtt.Client // nil until it is let in
 	who      identity
 	handling byte   // type of the packet that is being handled
+	receives uint16 // Receive Maximum of its CONNECT; 0 if it named none
 	ack      uint16 // its packet id, under which the client waits for a SUBACK or UNSUBACK
 }
 
@@ -38,6 +39,16 @@ func (c *guardedConn) reading(pk packets.Packet) {
 	defer c.mu.Unlock()
 	c.handling = pk.FixedHeader.Type
 	c.ack = pk.PacketID
+	if pk.FixedHeader.Type == packets.Connect {
+		c.receives = pk.Properties.ReceiveMaximum
+	}
+}
+
+// countsQoS2 tells whether the client holds the broker to a Receive Maximum.
+func (c *guardedConn) countsQoS2() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.receives > 0
 }
 
 // subscribing tells whether what the client is sent now answers its SUBSCRIBE.
@@ -98,7 +109,6 @@ func (b *Broker) WebSocket() http.Handler {
 		if err != nil {
 			return // the upgrader has answered
 		}
-		c.SetReadLimit(int64(b.cfg.MaxPacketSize) + 5)
 		b.serveConn(wsID, &wsConn{Conn: c.NetConn(), ws: c})
 	})
 }
@@ -113,7 +123,7 @@ func (b *Broker) originAllowed(r *http.Request) bool {
 }
 
 // wsConn is a WebSocket as a stream of bytes; packets need not keep to its
-// messages, MQTT 5 section 6.
+// messages, MQTT 5 section 6. A message is read as it comes, so its length needs no limit.
 type wsConn struct {
 	net.Conn
 	ws      *websocket.Conn

@@ -48,7 +48,10 @@ func (h *hook) Provides(b byte) bool {
 // OnPacketRead mends three things before the library sees a packet.
 //
 // It zeroes the Receive Maximum of a CONNECT: with it the library takes a read
-// lock twice when a message is acknowledged, and stands still for ever.
+// lock twice when a message is acknowledged, and stands still for ever. Without it
+// the library sends as fast as it can, and a client that counts, mosquitto_sub for
+// one, gives up when too many messages of QoS 2 are unfinished: such a client is
+// granted QoS 1, which it finishes one by one.
 //
 // It gives SUBSCRIBE and UNSUBSCRIBE a packet id that is free in both directions:
 // the library has one set of ids for what it sends and what it receives, and
@@ -72,6 +75,11 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 			pk.TopicName = "$"
 		}
 	case packets.Subscribe, packets.Unsubscribe:
+		if conn.countsQoS2() {
+			for i := range pk.Filters {
+				pk.Filters[i].Qos = min(pk.Filters[i].Qos, 1)
+			}
+		}
 		if pk.PacketID == 0 {
 			break // a violation that the library answers
 		}
