@@ -29,7 +29,14 @@ type checker struct {
 	known   map[string]PlaybackView // every playback that had an event or stands in a view
 	shown   map[string]SessionView
 	shownAt map[string]time.Time
-	log     []string
+	log     []logged
+}
+
+// logged is a step that went well, to be told if a later one does not.
+type logged struct {
+	at      time.Time
+	in      Input
+	effects []Effect
 }
 
 // engineSide is a playback as the orders left it in the engine.
@@ -104,7 +111,11 @@ func (c *checker) step(now time.Time, in Input) []Effect {
 
 func (c *checker) fail(in Input, format string, args ...any) {
 	c.t.Helper()
-	c.t.Fatalf("%s: %T %+v: %s\nlog:\n%v", c.now.Sub(epoch), in, in, fmt.Sprintf(format, args...), c.log)
+	story := ""
+	for _, l := range c.log {
+		story += fmt.Sprintf("%8s %T %+v\n      -> %+v\n", l.at.Sub(epoch), l.in, l.in, l.effects)
+	}
+	c.t.Fatalf("%s: %T %+v: %s\nbefore:\n%s", c.now.Sub(epoch), in, in, fmt.Sprintf(format, args...), story)
 }
 
 func (c *checker) check(in Input, effects []Effect, busy map[string]bool) {

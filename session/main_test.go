@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	}
 	set("rapid.nofailfile", "true")
 	if !chosen {
-		set("rapid.checks", "1000") // rare meetings of rules are what the model is for
+		set("rapid.checks", "300") // rare meetings of rules are what the model is for
 	}
 	os.Exit(m.Run())
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"sort"
@@ -223,7 +224,7 @@ func compareWithModel(t fataler, pick chooser, steps int) {
 		if len(effects)+len(want) > 0 && !reflect.DeepEqual(effects, want) {
 			c.fail(in, "woken at deadlines\n%v\nwoken every second\n%v", effects, want)
 		}
-		c.log = append(c.log, fmt.Sprintf("%3d %T %+v\n      -> %+v\n", second, in, in, effects))
+		c.log = append(c.log, logged{now, in, effects})
 		gotResults, gotEvents := story(effects)
 		if !slices.Equal(gotResults, results) || !slices.Equal(gotEvents, events) {
 			c.fail(in, "results and events\ngot  %v %v\nwant %v %v", gotResults, gotEvents, results, events)
@@ -284,7 +285,14 @@ func (c *checker) compare(in Input, m *model) {
 // and early, and checks what must always be true.
 func FuzzStep(f *testing.F) {
 	f.Add([]byte("play, announce, pause, resume and stop in some order"))
-	f.Add([]byte{0, 1, 2, 3, 15, 0, 0, 0, 25, 25, 25, 15, 9, 8, 7, 25, 25, 25, 5, 5, 5})
+	for seed := range uint64(20) { // stories for an ordinary test run
+		data := make([]byte, 2000)
+		random := rand.New(rand.NewPCG(seed, 0))
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		pick := func(n int) int {
 			if len(data) == 0 {
