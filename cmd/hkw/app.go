@@ -81,7 +81,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 			return err
 		})
 	}
-	a.server = &http.Server{Handler: bridge.NewHandler(a.version, a.hubs, socket), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	a.server = &http.Server{Handler: bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket}), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	runPart(life, "HTTP", fail, func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { shutDown(a.server) })
 		defer stop()

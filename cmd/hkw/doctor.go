@@ -26,8 +26,8 @@ type level string
 const (
 	levelOK      level = "ok"
 	levelNote    level = "note"    // worth knowing
-	levelProblem level = "problem" // something will not work
-	levelSilence level = "silence" // no sound can be heard
+	levelWarning level = "warning" // a part of it will not work
+	levelProblem level = "problem" // the hub could not serve, or not be heard
 )
 
 // finding is one thing that doctor looked at.
@@ -47,7 +47,7 @@ func (p *program) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Say what is there to make sound with, and what to do about the rest", Args: noArguments,
 		Long: "Look at what a hub with this configuration would find: sound outputs, media, ports, broker, and a hub\n" +
-			"that runs already. Ends with code 1 if the hub could not be heard.",
+			"that runs already. Ends with code 1 if it finds a problem: the hub could not serve, or not be heard.",
 	}
 	addSettings(cmd.Flags(), true)
 	asJSON := cmd.Flags().Bool("json", false, "print the findings as JSON")
@@ -71,8 +71,8 @@ func (p *program) doctorCommand() *cobra.Command {
 			p.say("%s", strings.TrimRight(d.page(), "\n"))
 		}
 		for _, f := range d.findings {
-			if f.Level == levelSilence {
-				return &exitError{code: exitRuntime, err: errors.New("the hub could not be heard"), silent: true}
+			if f.Level == levelProblem {
+				return &exitError{code: exitRuntime, err: errors.New("the hub could not serve or be heard"), silent: true}
 			}
 		}
 		return nil
@@ -103,7 +103,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.media(ctx)
 	d.decoder(ctx)
 	if err := checkData(d.cfg.data); err != nil {
-		d.add("data", levelProblem, err.Error(), "name a folder that can be written with --data; without one volumes do not survive a restart")
+		d.add("data", levelWarning, err.Error(), "name a folder that can be written with --data; without one volumes do not survive a restart")
 	} else {
 		d.add("data", levelOK, d.cfg.data, "")
 	}
@@ -144,7 +144,7 @@ func (d *doctor) speakers(status bridge.Status) {
 		check := "speaker " + sp.ID
 		switch {
 		case !sp.Available:
-			d.add(check, levelProblem, strings.TrimSuffix("cannot be heard: "+sp.Error, ": "), doAboutDriver(sp.Driver))
+			d.add(check, levelWarning, strings.TrimSuffix("cannot be heard: "+sp.Error, ": "), doAboutDriver(sp.Driver))
 		case sp.Warning != "":
 			d.add(check, levelNote, sp.Warning, doAboutDriver(driverPulse))
 		case sp.Driver == driverNull:
@@ -155,7 +155,7 @@ func (d *doctor) speakers(status bridge.Status) {
 		}
 	}
 	if !heard {
-		d.add("sound of hub "+status.Hub, levelSilence, "none of its speakers can be heard", doAboutDriver(driverPulse))
+		d.add("sound of hub "+status.Hub, levelProblem, "none of its speakers can be heard", doAboutDriver(driverPulse))
 	}
 }
 
@@ -219,14 +219,14 @@ func (d *doctor) sound(ctx context.Context, hub hubConfig) {
 		}
 		err := try(ctx, o.driver(s.driver, zerolog.Nop()), s.target(d.cfg.env))
 		if err != nil {
-			d.add("speaker "+s.name, levelProblem, oneLine(err), doAboutDriver(s.driver))
+			d.add("speaker "+s.name, levelWarning, oneLine(err), doAboutDriver(s.driver))
 			continue
 		}
 		heard = true
 		d.add("speaker "+s.name, levelOK, strings.TrimSuffix(s.driver+" "+s.argument, " "), "")
 	}
 	if !heard {
-		d.add("sound of hub "+hub.name, levelSilence, "nothing would be heard", doAboutDriver(driverPulse))
+		d.add("sound of hub "+hub.name, levelProblem, "nothing would be heard", doAboutDriver(driverPulse))
 	}
 }
 
@@ -254,7 +254,7 @@ func (d *doctor) discovered(ctx context.Context, o *output) bool {
 		return false
 	}
 	if err := try(ctx, o.driver(platformDriver, zerolog.Nop()), ""); err != nil {
-		d.add("sound output", levelProblem, oneLine(err), doAboutDriver(platformDriver))
+		d.add("sound output", levelWarning, oneLine(err), doAboutDriver(platformDriver))
 		return false
 	}
 	d.add("sound output", levelOK, "the default output of "+runtime.GOOS, "")
@@ -325,7 +325,7 @@ func (d *doctor) decoder(ctx context.Context) {
 	out, err := exec.CommandContext(ctx, path, "-version").Output() //nolint:gosec // what LookPath found
 	first, _, _ := strings.Cut(string(out), "\n")
 	if err != nil {
-		d.add("ffmpeg", levelProblem, path+" does not run: "+err.Error(), "install it anew; wav, mp3, flac and ogg vorbis play without it")
+		d.add("ffmpeg", levelWarning, path+" does not run: "+err.Error(), "install it anew; wav, mp3, flac and ogg vorbis play without it")
 		return
 	}
 	d.add("ffmpeg", levelOK, path+", "+strings.TrimSpace(first), "")

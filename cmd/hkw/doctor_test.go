@@ -19,7 +19,7 @@ func examine(t *testing.T, env environment, args ...string) (int, map[string]fin
 	found := map[string]finding{}
 	for _, f := range list {
 		found[f.Check] = f
-		if (f.Level == levelProblem || f.Level == levelSilence) && f.Do == "" {
+		if (f.Level == levelProblem || f.Level == levelWarning) && f.Do == "" {
 			t.Errorf("a problem without advice: %+v", f)
 		}
 	}
@@ -51,16 +51,17 @@ func TestDoctor(t *testing.T) {
 		code exitCode
 		want map[string]level
 	}{
-		{"nothing there", free, exitRuntime, map[string]level{"configuration": levelOK, "broker": levelNote, "sound server": levelNote, "sound of hub home": levelSilence, "media": levelNote, "http-listen": levelOK, "data": levelOK}},
+		{"nothing there", free, exitRuntime, map[string]level{"configuration": levelOK, "broker": levelNote, "sound server": levelNote, "sound of hub home": levelProblem, "media": levelNote, "http-listen": levelOK, "data": levelOK}},
 		{"a file", append(free, "--speaker", "a=wav:"+dir+"/a.wav", "--media", dir), exitOK, map[string]level{"speaker a": levelOK, "media": levelOK}},
-		{"a file in a file", append(free, "--speaker", "a=wav:"+dir+"/file/a.wav"), exitRuntime, map[string]level{"speaker a": levelProblem, "sound of hub home": levelSilence}},
-		{"a folder for a file", append(free, "--speaker", "a=wav:"+dir), exitRuntime, map[string]level{"speaker a": levelProblem}},
-		{"one of two", append(free, "--speaker", "a=wav:"+dir+"/a.wav", "--speaker", "b=pulse:hall"), exitOK, map[string]level{"speaker a": levelOK, "speaker b": levelProblem}},
-		{"silence by choice", append(free, "--speaker", "a=null"), exitRuntime, map[string]level{"speaker a": levelNote, "sound of hub home": levelSilence}},
-		{"folders missing", append(free, "--media", "/nowhere", "--data", dir+"/file/x"), exitRuntime, map[string]level{"media": levelProblem, "data": levelProblem}},
-		{"port in use", []string{"--mqtt-listen", "127.0.0.1:1", "--http-listen", taken.Addr().String()}, exitRuntime, map[string]level{"http-listen": levelProblem}},
-		{"beyond loopback", []string{"--mqtt-listen", "127.0.0.1:1", "--http-listen", "0.0.0.0:0"}, exitRuntime, map[string]level{"http-listen": levelProblem}},
-		{"broker away", append(free, "--broker", "tcp://127.0.0.1:1"), exitRuntime, map[string]level{"broker": levelProblem}},
+		{"a file in a file", append(free, "--speaker", "a=wav:"+dir+"/file/a.wav"), exitRuntime, map[string]level{"speaker a": levelWarning, "sound of hub home": levelProblem}},
+		{"a folder for a file", append(free, "--speaker", "a=wav:"+dir), exitRuntime, map[string]level{"speaker a": levelWarning, "sound of hub home": levelProblem}},
+		{"one of two", append(free, "--speaker", "a=wav:"+dir+"/a.wav", "--speaker", "b=pulse:hall"), exitOK, map[string]level{"speaker a": levelOK, "speaker b": levelWarning}},
+		{"silence by choice", append(free, "--speaker", "a=null"), exitRuntime, map[string]level{"speaker a": levelNote, "sound of hub home": levelProblem}},
+		{"data folder", append(free, "--speaker", "a=wav:"+dir+"/a.wav", "--data", dir+"/file/x"), exitOK, map[string]level{"data": levelWarning}},
+		{"media folder", append(free, "--speaker", "a=wav:"+dir+"/a.wav", "--media", "/nowhere"), exitRuntime, map[string]level{"media": levelProblem}},
+		{"port in use", []string{"--speaker", "a=wav:" + dir + "/a.wav", "--mqtt-listen", "127.0.0.1:1", "--http-listen", taken.Addr().String()}, exitRuntime, map[string]level{"http-listen": levelProblem}},
+		{"beyond loopback", []string{"--speaker", "a=wav:" + dir + "/a.wav", "--mqtt-listen", "127.0.0.1:1", "--http-listen", "0.0.0.0:0"}, exitRuntime, map[string]level{"http-listen": levelProblem}},
+		{"broker away", append(free, "--speaker", "a=wav:"+dir+"/a.wav", "--broker", "tcp://127.0.0.1:1"), exitRuntime, map[string]level{"broker": levelProblem}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,7 +102,7 @@ func TestDoctorOfRunningHub(t *testing.T) {
 	silent := serve(t)
 	silent.stderr.waitFor(t, `"message":"serving"`)
 	code, found = examine(t, b.env, "--broker", silent.app.reached().brokerURL())
-	if code != int(exitRuntime) || !strings.Contains(found["speaker null"].Found, "nothing is heard") || found["sound of hub home"].Level != levelSilence {
+	if code != int(exitRuntime) || !strings.Contains(found["speaker null"].Found, "nothing is heard") || found["sound of hub home"].Level != levelProblem {
 		t.Errorf("%d %+v", code, found)
 	}
 }

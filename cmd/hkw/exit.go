@@ -32,7 +32,7 @@ var exitCodes = []struct {
 	meaning string
 }{
 	{exitOK, "done"},
-	{exitRuntime, "it failed while running; doctor: no sound can be heard"},
+	{exitRuntime, "it failed while running; doctor: the hub could not serve or be heard"},
 	{exitUsage, "the command line, the environment or the configuration file is wrong"},
 	{exitRejected, "the hub refused the command and changed nothing"},
 	{exitFailed, "the hub tried and failed; play --wait: the sound did not end by itself"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mattn/go-colorable"
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -148,7 +149,7 @@ func (p *program) config(cmd *cobra.Command) (*config, error) {
 func (p *program) logger(level zerolog.Level) zerolog.Logger {
 	w := p.stderr
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		w = zerolog.ConsoleWriter{Out: f, TimeFormat: time.TimeOnly}
+		w = zerolog.ConsoleWriter{Out: colorable.NewColorable(f), TimeFormat: time.TimeOnly}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
