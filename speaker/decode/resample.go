@@ -126,14 +126,14 @@ func (r *resampler) finish() {
 func (r *resampler) pull(dst []float32) int {
 	n := 0
 	have := r.first + int64(len(r.buf)/2)
+	t, num := r.at(r.next), r.next%r.up*r.down%r.up // its phase is num/up
+	whole, part := r.down/r.up, r.down%r.up
 	for ; 2*n+1 < len(dst); n++ {
-		t := r.at(r.next)
 		if t+int64(r.half) >= have || r.end >= 0 && t >= r.end {
 			break
 		}
 		at := int(t-int64(r.half)+1-r.first) * 2
 		in := r.buf[at : at+2*r.taps]
-		num := r.next % r.up * r.down % r.up // phase = num/up
 		if !r.interp {
 			dst[2*n], dst[2*n+1] = convolve(in, r.table[int(num)*r.taps:][:r.taps])
 		} else {
@@ -144,8 +144,11 @@ func (r *resampler) pull(dst []float32) int {
 			c, d := convolve(in, r.table[(row+1)*r.taps:][:r.taps])
 			dst[2*n], dst[2*n+1] = a+f*(c-a), b+f*(d-b)
 		}
-		r.next++
+		if t, num = t+whole, num+part; num >= r.up {
+			t, num = t+1, num-r.up
+		}
 	}
+	r.next += int64(n)
 	// What no later output needs is dropped, in big steps: moving costs.
 	if drop := r.at(r.next) - int64(r.half) + 1 - r.first; drop > int64(4*r.taps) {
 		drop = min(drop, int64(len(r.buf)/2))
@@ -157,14 +160,18 @@ func (r *resampler) pull(dst []float32) int {
 
 // convolve weighs interleaved stereo with coefficients; len(in) is 2·len(c), a multiple of 8.
 func convolve(in, c []float32) (left, right float32) {
-	var l0, r0, l1, r1 float32
-	in = in[:2*len(c)]
+	var l0, r0, l1, r1, l2, r2, l3, r3 float32
 	for len(c) >= 4 && len(in) >= 8 {
-		l0 += in[0]*c[0] + in[4]*c[2]
-		r0 += in[1]*c[0] + in[5]*c[2]
-		l1 += in[2]*c[1] + in[6]*c[3]
-		r1 += in[3]*c[1] + in[7]*c[3]
+		k, v := (*[4]float32)(c), (*[8]float32)(in)
+		l0 += v[0] * k[0]
+		r0 += v[1] * k[0]
+		l1 += v[2] * k[1]
+		r1 += v[3] * k[1]
+		l2 += v[4] * k[2]
+		r2 += v[5] * k[2]
+		l3 += v[6] * k[3]
+		r3 += v[7] * k[3]
 		c, in = c[4:], in[8:]
 	}
-	return l0 + l1, r0 + r1
+	return l0 + l1 + (l2 + l3), r0 + r1 + (r2 + r3)
 }
