@@ -126,6 +126,9 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	if !validClientID(cl.ID) {
 		return h.refuse(cl, packets.ErrClientIdentifierNotValid)
 	}
+	if endsWithConnection(cl) {
+		cl.Properties.Will.WillDelayInterval = 0 // MQTT 5 section 3.1.3.2.2; the library would wait, and then not retain it
+	}
 	if pk.Connect.WillFlag && !h.broker.mayPublish(who, pk.Connect.WillTopic) {
 		return h.refuse(cl, packets.ErrNotAuthorized)
 	}

@@ -153,7 +153,7 @@ func TestPaho(t *testing.T) {
 	b := start(t, Config{Log: zerolog.Nop()})
 	for _, tr := range transports(t, b) {
 		t.Run(tr.name, func(t *testing.T) {
-			opts := mqtt.NewClientOptions().AddBroker(tr.url).SetClientID("paho "+tr.name).SetProtocolVersion(4).SetAutoReconnect(false)
+			opts := mqtt.NewClientOptions().AddBroker(tr.url).SetClientID("paho " + tr.name).SetProtocolVersion(4).SetAutoReconnect(false)
 			if tr.name != "websocket" { // there paho's own
 				opts.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return tr.dial() })
 			}
