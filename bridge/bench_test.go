@@ -24,27 +24,43 @@ import (
 // BenchmarkCommand is the time from a publish to its result, beside the bare echo
 // of the same payload by another client of the same broker. Everything the hub
 // says before the result, its retained status for one, is part of it. Volumes and
-// refusals are asked while a sound is playing.
+// refusals are asked while a sound is playing. Where it is watched, one more client
+// hears everything, the echo and the hub alike.
 func BenchmarkCommand(b *testing.B) {
-	for _, broker := range []string{"embedded", "mosquitto"} {
-		for _, qos := range []byte{1, 0} {
-			b.Run(fmt.Sprintf("%s/qos%d", broker, qos), func(b *testing.B) {
-				dir := b.TempDir()
-				toneFile(b, dir, "a.wav", toneA, 10*time.Second)
-				furnishing := func(c *Config) {
-					c.Media = files{dir}
-					c.Speakers = []speaker.Setup{{ID: "kitchen", Name: "Kitchen", Driver: null.New()}}
-					c.Log = zerolog.New(io.Discard).Level(zerolog.InfoLevel) // as in earnest
-				}
-				var h *house
-				if broker == "mosquitto" {
-					h = newHouseOn(b, startMosquitto(b).url(), furnishing)
-				} else {
-					h = newHouse(b, furnishing)
-				}
-				benchmarkCommand(b, h, qos)
-			})
+	for _, bm := range []struct {
+		broker  string
+		qos     byte
+		watched bool
+	}{
+		{"embedded", 1, false}, {"embedded", 0, false}, {"embedded", 1, true},
+		{"mosquitto", 1, false}, {"mosquitto", 0, false},
+	} {
+		name := fmt.Sprintf("%s/qos%d", bm.broker, bm.qos)
+		if bm.watched {
+			name += "/watched"
 		}
+		b.Run(name, func(b *testing.B) {
+			dir := b.TempDir()
+			toneFile(b, dir, "a.wav", toneA, 10*time.Second)
+			furnishing := func(c *Config) {
+				c.Media = files{dir}
+				c.Speakers = []speaker.Setup{{ID: "kitchen", Name: "Kitchen", Driver: null.New()}}
+				c.Log = zerolog.New(io.Discard).Level(zerolog.InfoLevel) // as in earnest
+			}
+			var h *house
+			if bm.broker == "mosquitto" {
+				h = newHouseOn(b, startMosquitto(b).url(), furnishing)
+			} else {
+				h = newHouse(b, furnishing)
+			}
+			// The house watched its hub come up; from here on nobody does unasked.
+			h.client.Disconnect(100)
+			c := newCaller(b, h.url, bm.qos)
+			if bm.watched {
+				subscribe(b, dial(b, h.url), bm.qos, func(mqtt.Client, mqtt.Message) {}, "#")
+			}
+			benchmarkCommand(b, c)
+		})
 	}
 }
 
@@ -52,8 +68,7 @@ func BenchmarkCommand(b *testing.B) {
 // iteration, for each sound that is started.
 const rounds = 8
 
-func benchmarkCommand(b *testing.B, h *house, qos byte) {
-	c := newCaller(b, h.url, qos)
+func benchmarkCommand(b *testing.B, c *caller) {
 	echo := func() time.Duration {
 		return c.call("bench/echo", `,"volume":25`, nil)
 	}
@@ -145,23 +160,29 @@ type caller struct {
 func newCaller(tb testing.TB, url string, qos byte) *caller {
 	tb.Helper()
 	c := &caller{tb: tb, client: dial(tb, url), qos: qos, heard: make(chan busMessage, 1000)}
-	c.subscribe(c.client, func(_ mqtt.Client, m mqtt.Message) {
+	subscribe(tb, c.client, qos, func(_ mqtt.Client, m mqtt.Message) {
 		c.heard <- busMessage{topic: m.Topic(), payload: m.Payload(), at: time.Now()}
 	}, "hkw/home/result/+", "bench/echoed/+")
-	c.subscribe(dial(tb, url), func(by mqtt.Client, m mqtt.Message) {
+	subscribe(tb, dial(tb, url), qos, func(by mqtt.Client, m mqtt.Message) {
 		by.Publish("bench/echoed/x", qos, false, m.Payload())
 	}, "bench/echo")
 	return c
 }
 
-func (c *caller) subscribe(client mqtt.Client, f mqtt.MessageHandler, filters ...string) {
-	c.tb.Helper()
+func subscribe(tb testing.TB, client mqtt.Client, qos byte, f mqtt.MessageHandler, filters ...string) {
+	tb.Helper()
 	wanted := map[string]byte{}
 	for _, filter := range filters {
-		wanted[filter] = c.qos
+		wanted[filter] = qos
 	}
-	if tok := client.SubscribeMultiple(wanted, f); !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
-		c.tb.Fatalf("subscribe: %v", tok.Error())
+	tok := client.SubscribeMultiple(wanted, f).(*mqtt.SubscribeToken)
+	if !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
+		tb.Fatalf("subscribe: %v", tok.Error())
+	}
+	for filter, granted := range tok.Result() {
+		if granted >= 0x80 {
+			tb.Fatalf("the broker refused the subscription to %s", filter)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 	keepAlive      = 15 * time.Second
 	connectTimeout = 5 * time.Second
 	minReconnect   = 200 * time.Millisecond
-	maxReconnect   = 2 * time.Second
+	maxReconnect   = time.Second
 	handshakeTime  = 5 * time.Second // for the broker to answer subscriptions and echo
 	probeTime      = 2 * time.Second // for another instance to answer
 )
@@ -75,7 +75,7 @@ func (c *client) run(ctx context.Context) error {
 		c.log.Warn().Err(err).Str("broker", c.where()).Msg("no connection to the broker; trying again")
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait + rand.N(wait/4)):
+		case <-time.After(wait - rand.N(wait/4)):
 		}
 		wait = min(2*wait, maxReconnect)
 	}

@@ -85,6 +85,7 @@ type Hub struct {
 	where  string // instance, as ping tells it
 	engine engine
 	out    *outbox
+	feed   *feed
 	inbox  chan request
 	mail   mailbox
 	saved  *volumeStore
@@ -119,7 +120,8 @@ func New(cfg Config) (*Hub, error) {
 		items:    map[string]*item{},
 		speakers: map[string]speaker.SpeakerInfo{},
 	}
-	h.out = newOutbox("hkw/" + cfg.Hub + "/")
+	h.feed = newFeed(h.boot)
+	h.out = newOutbox("hkw/"+cfg.Hub+"/", h.feed)
 	h.saved = openVolumes(cfg.DataDir, cfg.Hub, h.log)
 	h.engine = speaker.NewEngine(speaker.Config{
 		Speakers: cfg.Speakers, Discover: cfg.Discover, Report: h.mail.put,
@@ -153,6 +155,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	err := h.loop(ctx, clientDone)
 
 	h.shutDown()
+	h.feed.close()
 	stopClient()
 	stopEngine()
 	wg.Wait()
@@ -210,23 +213,6 @@ func (h *Hub) step(in session.Input) {
 	h.carryOut(now, h.core.Step(now, in))
 }
 
-// Command carries out a command from beside the bus, as if its payload had come on
-// topic (below hkw/<hub>/), and waits for its result.
-func (h *Hub) Command(ctx context.Context, topic string, payload []byte) (Result, error) {
-	reply := make(chan Result, 1)
-	select {
-	case h.inbox <- request{topic: topic, payload: payload, at: time.Now(), reply: reply}:
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
-	}
-	select {
-	case r := <-reply:
-		return r, nil
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
-	}
-}
-
 // Boot is the random name of this run of the hub, as in every payload's boot.
 func (h *Hub) Boot() string { return h.boot }
 
@@ -239,7 +225,10 @@ func (h *Hub) ID() string { return h.cfg.Hub }
 // deliver takes a message from the MQTT client. It never blocks: when the inbox
 // is full, the command is answered with Busy beside the loop.
 func (h *Hub) deliver(topic string, payload []byte, retained bool) {
-	r := request{topic: topic, payload: payload, retained: retained, at: time.Now()}
+	h.enqueue(request{topic: topic, payload: payload, retained: retained, at: time.Now()})
+}
+
+func (h *Hub) enqueue(r request) {
 	select {
 	case h.inbox <- r:
 	default:

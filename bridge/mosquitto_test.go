@@ -113,7 +113,7 @@ func TestStoryOnMosquitto(t *testing.T) {
 }
 
 // TestBrokerDies: while the broker is away the sound goes on; when it is back, the
-// status is true again within two seconds and the next command works.
+// status is true again and the next command works. TestReconnects holds how soon.
 func TestBrokerDies(t *testing.T) {
 	program := need(t, "mosquitto")
 	m := startMosquitto(t)
@@ -132,7 +132,6 @@ func TestBrokerDies(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	m.start(program)
-	back := time.Now()
 
 	// A client of its own: the other one may still be waiting to reconnect.
 	c := dial(t, m.url())
@@ -140,9 +139,6 @@ func TestBrokerDies(t *testing.T) {
 	until(t, heard, "the hub is online again", func(m busMessage) bool {
 		return strings.HasSuffix(m.topic, "availability") && string(m.payload) == Online
 	})
-	if took := time.Since(back); took > 3*time.Second {
-		t.Errorf("true again after %s", took)
-	}
 	status := listen(t, dial(t, m.url()), "status")
 	until(t, status, "the status says what plays", func(m busMessage) bool {
 		var s Status

@@ -30,6 +30,7 @@ type message struct {
 // all of them.
 type outbox struct {
 	prefix string // hkw/<hub>/
+	feed   *feed  // gets all of status and event too
 
 	mu       sync.Mutex
 	retained map[string][]byte
@@ -39,8 +40,8 @@ type outbox struct {
 	ready    chan struct{}
 }
 
-func newOutbox(prefix string) *outbox {
-	return &outbox{prefix: prefix, retained: map[string][]byte{}, ready: make(chan struct{}, 1)}
+func newOutbox(prefix string, f *feed) *outbox {
+	return &outbox{prefix: prefix, feed: f, retained: map[string][]byte{}, ready: make(chan struct{}, 1)}
 }
 
 // retain sets what stands on a retained topic; an empty payload removes it.
@@ -52,6 +53,7 @@ func (o *outbox) retain(topic string, payload []byte) {
 	} else {
 		o.retained[topic] = payload
 	}
+	o.feed.publish(topic, payload)
 	if o.live {
 		o.push(message{topic, payload, true})
 	}
@@ -61,6 +63,9 @@ func (o *outbox) retain(topic string, payload []byte) {
 func (o *outbox) send(topic string, payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if strings.HasPrefix(topic, "event/") { // results are for the asker
+		o.feed.publish(topic, payload)
+	}
 	o.push(message{topic, payload, false})
 	if !o.live && len(o.queue) > maxKept {
 		o.queue = slices.Delete(o.queue, 0, len(o.queue)-maxKept)
@@ -89,6 +94,13 @@ func (o *outbox) get(topic string) ([]byte, bool) {
 	defer o.mu.Unlock()
 	p, ok := o.retained[topic]
 	return p, ok
+}
+
+// all is everything that stands on retained topics.
+func (o *outbox) all() map[string][]byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.retained)
 }
 
 // attach begins a connection. onBroker is what the broker has retained for this

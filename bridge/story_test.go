@@ -11,6 +11,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,45 +156,107 @@ func (o opener) Open(ctx context.Context) (speaker.Source, error) {
 func TestStory(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		b, err := broker.New(broker.Config{Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
 		driver := wavfile.New()
-		hub, err := New(Config{
-			Hub:   "home",
-			Media: files{dir},
-			Speakers: []speaker.Setup{{ID: "kitchen", Driver: driver, Target: filepath.Join(dir, "kitchen-out.wav")},
-				{ID: "hall", Driver: driver, Target: filepath.Join(dir, "hall-out.wav")}},
-			Broker: BrokerConfig{Dial: b.DialHub},
-			Log:    zerolog.Nop(),
+		h := newVirtualHouse(t, func(c *Config) {
+			c.Media = files{dir}
+			c.Speakers = []speaker.Setup{{ID: "kitchen", Driver: driver, Target: filepath.Join(dir, "kitchen-out.wav")},
+				{ID: "hall", Driver: driver, Target: filepath.Join(dir, "hall-out.wav")}}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://in.process:1883").SetClientID("story").SetProtocolVersion(4).
-			SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return b.Dial(context.Background()) }))
-		if tok := client.Connect(); tok.Wait() && tok.Error() != nil {
-			t.Fatal(tok.Error())
-		}
-		ctx, leave := context.WithCancel(context.Background())
-		left := make(chan error, 1)
-		go func() { left <- hub.Run(ctx) }()
-		time.Sleep(time.Second)
-
-		h := &house{t: t, hub: hub, client: client}
-		tellStory(t, h, dir, time.Hour)
-
-		leave()
-		if err := <-left; err != nil {
-			t.Error(err)
-		}
-		client.Disconnect(100)
+		tellStory(t, h.house, dir, time.Hour)
+		h.end()
 		_ = driver.Close()
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
 	})
+}
+
+// virtualHouse is a house in virtual time: everything is in this process.
+type virtualHouse struct {
+	*house
+	broker *broker.Broker
+}
+
+func newVirtualHouse(t *testing.T, furnishing ...furnish) *virtualHouse {
+	t.Helper()
+	b, err := broker.New(broker.Config{Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Hub: "home", Media: testMedia, Broker: BrokerConfig{Dial: b.DialHub}, Log: zerolog.Nop()}
+	for _, f := range furnishing {
+		f(&cfg)
+	}
+	hub, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://in.process:1883").SetClientID("virtual").SetProtocolVersion(4).
+		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return b.Dial(context.Background()) }))
+	if tok := client.Connect(); tok.Wait() && tok.Error() != nil {
+		t.Fatal(tok.Error())
+	}
+	ctx, leave := context.WithCancel(context.Background())
+	h := &virtualHouse{house: &house{t: t, hub: hub, client: client, leave: leave, left: make(chan error, 1)}, broker: b}
+	go func() { h.left <- hub.Run(ctx) }()
+	time.Sleep(time.Second)
+	return h
+}
+
+// end takes the house down, so that nothing is left in the bubble.
+func (h *virtualHouse) end() {
+	h.t.Helper()
+	h.leave()
+	if err := <-h.left; err != nil {
+		h.t.Error(err)
+	}
+	h.client.Disconnect(100)
+	if err := h.broker.Close(); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// TestReconnects: however long the broker was away, the hub is back two seconds
+// after it at the latest, with a true status.
+func TestReconnects(t *testing.T) {
+	for _, away := range []time.Duration{time.Second, 7 * time.Second, 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			var dead atomic.Bool
+			var mu sync.Mutex
+			var conn net.Conn
+			h := newVirtualHouse(t, func(c *Config) {
+				dial := c.Broker.Dial
+				c.Broker.Dial = func(ctx context.Context, hub string) (net.Conn, error) {
+					if dead.Load() {
+						return nil, net.ErrClosed
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					var err error
+					conn, err = dial(ctx, hub)
+					return conn, err
+				}
+			})
+			heard := h.listen("status", "status/availability")
+			dead.Store(true)
+			mu.Lock()
+			_ = conn.Close()
+			mu.Unlock()
+			time.Sleep(away)
+			for len(heard) > 0 {
+				<-heard
+			}
+			dead.Store(false)
+			back := time.Now()
+			snapshot := false
+			m := until(t, heard, "the hub is back", func(m busMessage) bool {
+				snapshot = snapshot || strings.HasSuffix(m.topic, "/status")
+				return string(m.payload) == Online
+			})
+			if took := m.at.Sub(back); took > 2*time.Second || !snapshot {
+				t.Errorf("away %s: back after %s, snapshot before it: %v", away, took, snapshot)
+			}
+			h.must("ping", "", session.OutcomeDone)
+			h.end()
+		})
+	}
 }
 
 // tellStory tells it on a hub whose media are in dir and whose speakers write to
