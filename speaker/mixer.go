@@ -138,14 +138,10 @@ func (m *mixer) retire(v *voice, at time.Time) {
 	m.mu.Unlock()
 }
 
-// lead lets a voice's gain change, at the given time or, if that is zero, as
-// soon as it can without a flush.
-func (m *mixer) lead(v *voice, gain float32, over time.Duration, at, now time.Time) {
+// lead lets a voice's gain change from a moment on.
+func (m *mixer) lead(v *voice, gain float32, over time.Duration, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if at.IsZero() {
-		at = m.edge(now)
-	}
 	if v.env.goal() != gain {
 		v.env.ramp(at, over, gain)
 	}

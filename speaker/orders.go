@@ -128,9 +128,9 @@ func (e *Engine) commit(s *swap, now time.Time) {
 	for _, o := range s.orders {
 		p := e.playbacks[o.Playback]
 		switch o.Verb {
-		case Release, Hold:
+		case Release, Hold, Mix:
 			if p != nil && p.stage == sounding {
-				cutting = true
+				cutting = cutting || o.Verb != Mix
 				for id := range p.on {
 					touched[id] = true
 				}
@@ -145,13 +145,13 @@ func (e *Engine) commit(s *swap, now time.Time) {
 	}
 	c := cue{now: now, at: now.Add(e.latency(touched) + swapMargin), fade: DurationToFrames(stopFade)}
 	switch {
-	case len(starting(s.orders)) == 0:
+	case len(starting(s.orders)) == 0 && cutting:
 		c.at = c.at.Add(stopFade)
 	case cutting:
 		c.at = c.at.Add(swapFade)
 		c.fade = DurationToFrames(swapFade)
 	}
-	if len(touched) > 0 {
+	if cutting || len(starting(s.orders)) > 0 {
 		c.ramp = c.at
 	}
 	for id := range touched {
@@ -169,7 +169,7 @@ func (e *Engine) commit(s *swap, now time.Time) {
 type cue struct {
 	now  time.Time
 	at   time.Time
-	ramp time.Time // when gains begin to move; zero: when each speaker can without a flush
+	ramp time.Time // when gains begin to move; zero: on each speaker as soon as it can
 	fade int64     // frames
 }
 

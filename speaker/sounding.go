@@ -93,7 +93,11 @@ func (e *Engine) mixIn(p *playback, o Order, c cue, heard bool) {
 		wanted[out.Speaker] = true
 		gain := gainOf(out.Volume, p.ducked)
 		if v := p.on[out.Speaker]; v != nil {
-			st.mix.lead(v, gain, over, c.ramp, c.now)
+			at := c.ramp
+			if at.IsZero() {
+				at = c.now.Add(st.latency() + swapMargin)
+			}
+			st.mix.lead(v, gain, over, at)
 			continue
 		}
 		if st.state == idle {

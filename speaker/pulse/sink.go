@@ -15,11 +15,14 @@ import (
 )
 
 const (
-	target    = 40 * time.Millisecond // how far ahead of the ear sound is written
+	// target is how far ahead of the ear sound is written. A flush takes back what
+	// the server has not read, so this costs no reaction time; it is what a busy
+	// machine may keep us from our work without anybody hearing it.
+	target    = 150 * time.Millisecond
 	most      = 5 * time.Second       // the same, where the server reads far ahead
 	request   = 4 * time.Millisecond  // what the server is asked to read at once
-	pace      = 5 * time.Millisecond  // how often it is written
-	slack     = 20 * time.Millisecond // what is written beyond the server's own latency
+	pace      = 10 * time.Millisecond // how often it is written
+	slack     = 60 * time.Millisecond // what is written beyond the server's own latency
 	block     = speaker.SampleRate / 100
 	frameSize = 4 * speaker.Channels
 
@@ -226,11 +229,11 @@ func (s *sink) Flush() error {
 }
 
 // Latency is how far ahead the server reads, at the most.
-func (s *sink) Latency() time.Duration { return s.lag.Load().latency(time.Now()) + reserve }
+func (s *sink) Latency() time.Duration { return s.lag.Load().latency(time.Now()) }
 
 // earliest is the first frame that surely was not read yet. The mutex is held.
 func (s *sink) earliest(now time.Time) int64 {
-	return max(0, s.clock.frame(now.Add(s.clock.latency(now)+reserve)))
+	return max(0, s.clock.frame(now.Add(s.clock.latency(now))))
 }
 
 // fill writes as far ahead as is meant to be. The mutex is held.
@@ -335,12 +338,10 @@ func (s *sink) measure() error {
 	if s.lost.Swap(false) {
 		s.clock.reset()
 	}
-	s.clock.observe(sent.Add(now.Sub(sent)/2), r.ReadIndex/frameSize, time.Duration(r.Latency)*time.Microsecond)
-	shown := s.clock
-	shown.peaks = append([]peak(nil), s.clock.peaks...)
-	s.lag.Store(&shown)
+	s.clock.observe(sent, now, r.ReadIndex/frameSize, time.Duration(r.Latency)*time.Microsecond)
+	s.lag.Store(s.clock.copy())
 	if s.dry.Swap(false) && s.running && now.Sub(s.since) > slack+target {
-		s.ahead = min(s.ahead+slack/2, most)
+		s.ahead = min(s.ahead+slack, most)
 	}
 	if r.ReadIndex != s.reading {
 		s.reading, s.moved = r.ReadIndex, now

@@ -203,6 +203,13 @@ func (r *Recording) Frames() []float32 {
 	return s
 }
 
+// Length is how many frames were recorded so far.
+func (r *Recording) Length() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.bytes) / (4 * r.channels)
+}
+
 // Stop ends the recording and returns it.
 func (r *Recording) Stop() []float32 {
 	_ = r.cmd.Process.Kill()
