@@ -142,21 +142,28 @@ func detect(in *input, hint string) (format, error) {
 			return "", err
 		}
 	}
-	head, err := in.peek(4096)
-	if err != nil {
-		return "", err
+	// A station may send 4 KiB in a second: no more is waited for than is needed.
+	var head []byte
+	for _, n := range []int{64, 512, 1536, 4096} {
+		var err error
+		if head, err = in.peek(n); err != nil {
+			return "", err
+		}
+		if f := magic(head); f != "" {
+			return f, nil
+		}
+		// A frame of MPEG audio has no name, only a pattern that repeats.
+		if f := findMPEG(head); f != "" {
+			return f, nil
+		}
+		if len(head) < n {
+			break
+		}
 	}
 	if len(head) == 0 {
 		return "", errors.New("no data")
 	}
-	if f := magic(head); f != "" {
-		return f, nil
-	}
-	// A frame of MPEG audio has no name, only a pattern that repeats.
 	hinted := hintFormat(hint)
-	if f := findMPEG(head); f != "" {
-		return f, nil
-	}
 	if isText(head) {
 		return "", fmt.Errorf("%w: it is text, not sound", ErrUnknownFormat)
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -342,6 +343,60 @@ func TestICY(t *testing.T) {
 	for _, interval := range []string{"0", "-1", "x", "99999999999"} {
 		if _, err := newICY(nil, interval); err == nil {
 			t.Errorf("an interval of %s", interval)
+		}
+	}
+}
+
+// TestChainTitles tells the title of each link of a station's stream, from its comments.
+func TestChainTitles(t *testing.T) {
+	link := func(artist, title string) []byte {
+		field := func(s string) []byte { return append([]byte{byte(len(s)), 0, 0, 0}, s...) }
+		comment := append([]byte("\x03vorbis"), field("vendor")...)
+		comment = append(append(append(comment, 2, 0, 0, 0), field("ARTIST="+artist)...), field("title="+title)...)
+		comment = append(comment, 1)
+		in := newInput(bytes.NewReader(samples[6].load(t)))
+		r := newOggReader(in)
+		id, err := r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		serial := id.serial + uint32(len(title))
+		out := oggTestPage(oggFirstPage, 0, serial, id.body)
+		p, err := r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		setup := p.body[bytes.Index(p.body, []byte("\x05vorbis")):]
+		out = append(out, oggTestPage(0, 0, serial, comment, setup)...)
+		audio := samples[6].load(t)[in.pos:]
+		for n := 0; ; {
+			i := bytes.Index(audio[n:], []byte("OggS"))
+			if i < 0 {
+				break
+			}
+			binary.LittleEndian.PutUint32(audio[n+i+14:], serial)
+			n += i + 4
+		}
+		reseal(audio)
+		return append(out, audio...)
+	}
+	src, err := Open(context.Background(), forward{bytes.NewReader(append(link("A", "One"), link("B", "Other")...))}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = src.Close() }()
+	if got := src.Title(); got != "A - One" {
+		t.Errorf("%q", got)
+	}
+	if n := len(readAll(t, src)) / 2; n != 2*48000 {
+		t.Errorf("%d frames", n)
+	}
+	if got := src.Title(); got != "B - Other" {
+		t.Errorf("%q", got)
+	}
+	for _, p := range [][]byte{nil, []byte("\x03vorbis"), []byte("\x03vorbis\xff\xff\xff\xff"), []byte("\x03vorbis\x00\x00\x00\x00\xff\xff\xff\xff\x09\x00\x00\x00title")} {
+		if got := vorbisTitle(p); got != "" {
+			t.Errorf("%q", got)
 		}
 	}
 }

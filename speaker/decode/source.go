@@ -271,10 +271,15 @@ func (s *source) Info() speaker.Info { return s.info }
 
 // Title implements speaker.Source.
 func (s *source) Title() string {
-	if s.title == nil {
-		return ""
+	if s.title != nil {
+		if t := s.title(); t != "" {
+			return t
+		}
 	}
-	return s.title()
+	if d, ok := s.dec.(interface{ streamTitle() string }); ok && !s.info.Seekable {
+		return d.streamTitle()
+	}
+	return ""
 }
 
 // Close implements speaker.Source.

@@ -197,6 +197,14 @@ func (v *vorbisStream) about() about {
 
 func (v *vorbisStream) close() error { return nil }
 
+// streamTitle is what the comments of the current link say.
+func (v *vorbisStream) streamTitle() string {
+	if t := v.title.Load(); t != nil {
+		return *t
+	}
+	return ""
+}
+
 func (v *vorbisStream) next() (block, error) {
 	packet, err := v.packet()
 	if err != nil {

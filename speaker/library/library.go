@@ -200,7 +200,7 @@ func (l *Library) web(name string) (Media, error) {
 	if base := path.Base(u.Path); base != "/" && base != "." {
 		title = base + " (" + title + ")"
 	}
-	return Media{Kind: KindWeb, Title: title, URL: name, opener: webOpener{name, l.cfg.Web}}, nil
+	return Media{Kind: KindWeb, Title: clean(title), URL: name, opener: webOpener{name, l.cfg.Web}}, nil
 }
 
 type webOpener struct {

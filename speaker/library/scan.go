@@ -60,7 +60,7 @@ type scanner struct {
 
 func newScanner(l *Library) *scanner {
 	return &scanner{
-		lib: l, log: l.cfg.Log.With().Str("component", "library").Logger(),
+		lib: l, log: l.cfg.Log,
 		entries: map[string]*entry{}, told: map[string]bool{}, hash: pathHash, limit: maxFiles,
 	}
 }
