@@ -27,7 +27,7 @@ func (b *Broker) claim(conn *guardedConn, cl *mqtt.Client, who identity) (packet
 		if held, _ := holder.identity(); held != who {
 			return packets.ErrClientIdentifierNotValid, false
 		}
-		b.endTakenOver(holder.client)
+		endTakenOver(holder)
 		select {
 		case <-holder.ended:
 		case <-patience.C:
@@ -68,11 +68,15 @@ func (b *Broker) release(conn *guardedConn) {
 	close(conn.ended)
 }
 
-// endTakenOver tells a client of MQTT 5 why it is cut off; MQTT 3.1.1 has no words for that.
-func (b *Broker) endTakenOver(cl *mqtt.Client) {
-	if cl.Properties.ProtocolVersion == 5 {
-		_ = b.server.DisconnectClient(cl, packets.ErrSessionTakenOver)
-		return
+// endTakenOver ends a connection, and tells a client of MQTT 5 why; MQTT 3.1.1 has no
+// words for that. It closes the connection and no more: a client that the library
+// itself is asked to stop may lose its will.
+func endTakenOver(conn *guardedConn) {
+	if cl := conn.client; cl.Properties.ProtocolVersion == 5 {
+		_ = cl.WritePacket(packets.Packet{
+			FixedHeader: packets.FixedHeader{Type: packets.Disconnect},
+			ReasonCode:  packets.ErrSessionTakenOver.Code,
+		})
 	}
-	cl.Stop(packets.ErrSessionTakenOver)
+	_ = conn.Close()
 }

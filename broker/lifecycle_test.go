@@ -201,6 +201,7 @@ func TestDelayedWill(t *testing.T) {
 			t.Fatal(err)
 		}
 		witness := dialHub(t, b, "home").welcome(connect{id: "witness"}).subscribed(0, "will")
+		witness.pong() // what is retained comes after the SUBACK
 		will := connect{version: 5, id: "w", willTopic: "will", willPayload: "gone", willRetain: true, willProps: willDelay(5)}
 		for name, c := range map[string]struct {
 			connect
@@ -209,10 +210,13 @@ func TestDelayedWill(t *testing.T) {
 			"the session ends with the connection": {will, 0},
 			"the session goes on":                  {func() connect { w := will; w.persistent, w.props = true, sessionExpiry(60); return w }(), 5 * time.Second},
 		} {
+			c.willPayload = name
 			w := dialHub(t, b, "home").welcome(c.connect)
 			began := time.Now()
 			_ = w.Close()
-			witness.expect(3)
+			if r := witness.expect(3); r.payload() != name {
+				t.Errorf("%s: got %v", name, r)
+			}
 			if took := time.Since(began); took < c.after || took > c.after+2*time.Second {
 				t.Errorf("%s: its will came after %v", name, took)
 			}
