@@ -67,7 +67,7 @@ func (c *client) run(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		if time.Since(began) > maxReconnect {
 			wait = minReconnect

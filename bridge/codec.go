@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -216,7 +217,7 @@ func (c *command) decodeObject(body []byte) *refusal {
 	if _, err := dec.Token(); err != nil {
 		return invalid("the payload is not valid JSON: %v", jsonError(err))
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return invalid("there is something after the JSON object")
 	}
 	return first
@@ -230,7 +231,7 @@ func orElse(first, second *refusal) *refusal {
 }
 
 func jsonError(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -34,7 +34,7 @@ type dedupe struct {
 
 func newDedupe() dedupe { return dedupe{byKey: map[dedupeKey]*firstTime{}} }
 
-func (d *dedupe) look(key dedupeKey, payload []byte, now time.Time) (*firstTime, bool) {
+func (d *dedupe) look(key dedupeKey, now time.Time) (*firstTime, bool) {
 	for len(d.order) > 0 && (!now.Before(d.order[0].at.Add(dedupeTime)) || len(d.order) > maxRemembered) {
 		delete(d.byKey, d.order[0].key)
 		d.order[0] = nil

@@ -98,7 +98,6 @@ type Hub struct {
 	seen     dedupe
 	items    map[string]*item // by playback, while it lives
 	speakers map[string]speaker.SpeakerInfo
-	states   map[string]session.PlayerState
 }
 
 // New makes a hub; Run starts it.
@@ -271,7 +270,7 @@ func (h *Hub) handle(r request) {
 		why = &refusal{RetainedCommand, "retained commands are never carried out; publish without retain, and clear the topic with an empty retained message"}
 	} else if hadID {
 		p.key = dedupeKey{r.topic, cmd.id}
-		switch first, seen := h.seen.look(p.key, r.payload, r.at); {
+		switch first, seen := h.seen.look(p.key, r.at); {
 		case seen && !first.same(r.payload):
 			p.key = dedupeKey{}
 			why = invalid("%q: %q named another command on this topic less than %s ago", "id", cmd.id, dedupeTime)

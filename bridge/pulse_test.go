@@ -60,7 +60,7 @@ func decoded(t *testing.T, media Catalogue, name string) []float32 {
 	for {
 		n, err := src.Read(buf)
 		all = append(all, buf[:2*n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		if err != nil {
