@@ -81,8 +81,12 @@ func (a *app) Run(ctx context.Context) (err error) {
 			return err
 		})
 	}
-	a.server = &http.Server{Handler: bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket}), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	handler := bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket,
+		Guard: bridge.Guard{Hosts: a.cfg.hosts, Origins: a.cfg.origins}})
+	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	runPart(life, "HTTP", fail, func(ctx context.Context) error {
+		// Streams of events end with the server, not with their clients.
+		a.server.BaseContext = func(net.Listener) context.Context { return ctx }
 		stop := context.AfterFunc(ctx, func() { shutDown(a.server) })
 		defer stop()
 		err := a.server.Serve(httpListener)
@@ -144,7 +148,7 @@ func (a *app) openBroker(ctx context.Context, life *lifecycle, fail context.Canc
 	}
 	a.mqttAddr = listener.Addr()
 	life.opened("MQTT listener", closeListener(listener))
-	b, err := broker.New(broker.Config{Log: a.log})
+	b, err := broker.New(broker.Config{Log: a.log, Origins: a.cfg.origins})
 	if err != nil {
 		return bridge.BrokerConfig{}, nil, fmt.Errorf("start the embedded broker: %w", err)
 	}

@@ -70,6 +70,8 @@ type config struct {
 	ca      string
 	mqtt    string
 	http    string
+	hosts   []string
+	origins []string
 	open    bool
 	media   string
 	data    string
@@ -102,7 +104,7 @@ func loadConfig(env environment, flags *pflag.FlagSet) (*config, error) {
 		}
 		o := origin{label: s.key(), shown: "default"}
 		c.values[s.name] = given{texts: []sourced{{byDefault, o}}, origin: o}
-		if s.kind == kindSpeakers || s.kind == kindHubs {
+		if s.several() || s.kind == kindHubs {
 			c.values[s.name] = given{origin: o}
 		}
 		for _, source := range []map[string]given{fromFile, fromEnv, fromFlags} {
@@ -124,7 +126,11 @@ func readFlags(flags *pflag.FlagSet) map[string]given {
 		o := origin{label: "--" + f.Name, shown: "flag --" + f.Name}
 		g := given{origin: o}
 		for _, t := range v.texts {
-			g.texts = append(g.texts, sourced{t, o})
+			if v.kind == kindList {
+				g.texts = append(g.texts, split(t, o)...)
+			} else {
+				g.texts = append(g.texts, sourced{t, o})
+			}
 		}
 		found[f.Name] = g
 	})
@@ -147,15 +153,21 @@ func readEnvironment(env environment) (map[string]given, error) {
 		}
 		o := origin{label: name, shown: "environment " + name}
 		g := given{texts: []sourced{{value, o}}, origin: o}
-		if s.kind == kindSpeakers {
-			g.texts = nil
-			for part := range strings.SplitSeq(value, ",") {
-				g.texts = append(g.texts, sourced{strings.TrimSpace(part), o})
-			}
+		if s.several() {
+			g.texts = split(value, o)
 		}
 		found[s.name] = g
 	}
 	return found, nil
+}
+
+// split takes a list of values apart.
+func split(text string, o origin) []sourced {
+	var list []sourced
+	for part := range strings.SplitSeq(text, ",") {
+		list = append(list, sourced{strings.TrimSpace(part), o})
+	}
+	return list
 }
 
 // readFile reads the file that is named, else the first that exists of those looked for.
@@ -222,6 +234,19 @@ func (c *config) parse(fromFile map[string]given) error {
 	text, o = one(setLevel)
 	if c.level, e = zerolog.ParseLevel(text); e != nil || !slices.Contains(levels, text) {
 		fail(o.refuse("one of "+strings.Join(levels, ", "), text))
+	}
+	for _, t := range c.values[setHosts].texts {
+		if t.text == "" || t.text != bridge.AnyName && strings.ContainsAny(t.text, "/:* ") {
+			fail(t.refuse("names such as hub.local, without port, or *", t.text))
+		}
+		c.hosts = append(c.hosts, t.text)
+	}
+	for _, t := range c.values[setOrigins].texts {
+		u, e := url.Parse(t.text)
+		if t.text != bridge.AnyName && (e != nil || u.Host == "" || u.Scheme+"://"+u.Host != t.text) {
+			fail(t.refuse("origins such as http://panel.example:8080, or *", t.text))
+		}
+		c.origins = append(c.origins, t.text)
 	}
 	fail(c.parseHubs(fromFile))
 	return err
@@ -363,9 +388,9 @@ func (v *flagValue) String() string {
 	return strings.Join(v.texts, ",")
 }
 
-// Set takes the flag once more; the last one holds, but for repeatable settings.
+// Set takes the flag once more; the last one holds, but for those that have several values.
 func (v *flagValue) Set(text string) error {
-	if v.kind != kindSpeakers {
+	if !v.several() {
 		v.texts = nil
 	}
 	v.texts = append(v.texts, text)

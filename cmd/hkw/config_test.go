@@ -124,6 +124,8 @@ func TestRefusedConfiguration(t *testing.T) {
 		{"speaker in the file", "speakers:\n  a: null\n  b: nul\n", nil, nil, []string{"config.yaml:3: speakers", `"nul"`}},
 		{"speaker's variable", "", environment{"HKW_SPEAKER=a=null,b"}, nil, []string{"HKW_SPEAKER", `"b"`}},
 		{"file not there", "", nil, []string{"--config", "/nowhere.yaml"}, []string{"--config", "/nowhere.yaml"}},
+		{"host with a port", "", nil, []string{"--http-hosts", "hub.local:80"}, []string{"--http-hosts", "without port", `"hub.local:80"`}},
+		{"origin without a scheme", "http_origins: [http://a, b.example]\n", nil, nil, []string{"config.yaml:1: http_origins", "http://panel.example:8080", `"b.example"`}},
 		{"hub and hubs", "hub: a\nhubs: [{hub: b}]\n", nil, nil, []string{"config.yaml:1: hub", "hubs"}},
 		{"speakers and hubs", "speakers: []\nhubs: [{hub: b}]\n", nil, nil, []string{"config.yaml:1: speakers", "each hub"}},
 		{"hub listed twice", "hubs:\n- hub: a\n- hub: a\n", nil, nil, []string{"config.yaml:3: hub", "twice"}},
@@ -246,6 +248,28 @@ func TestShownConfiguration(t *testing.T) {
 	}
 	if again.http != c.http || again.open != c.open || again.hubs[0].speakers[0].name != "a" || again.media != c.media {
 		t.Errorf("read again: %+v", again)
+	}
+}
+
+func TestLists(t *testing.T) {
+	for name, in := range map[string]struct {
+		file string
+		env  environment
+		args []string
+	}{
+		"file":               {file: "http_hosts: [a, b]\n"},
+		"file, one line":     {file: "http_hosts: a, b\n"},
+		"environment":        {env: environment{"HKW_HTTP_HOSTS=a,b"}},
+		"flag":               {args: []string{"--http-hosts", "a,b"}},
+		"flags, file beaten": {file: "http_hosts: [c]\n", args: []string{"--http-hosts", "a", "--http-hosts", "b"}},
+	} {
+		c, err := load(t, in.file, in.env, in.args...)
+		if err != nil || !reflect.DeepEqual(c.hosts, []string{"a", "b"}) {
+			t.Errorf("%s: %q %v", name, c.hosts, err)
+		}
+		if again, err := load(t, c.yaml(), nil); err != nil || !reflect.DeepEqual(again.hosts, c.hosts) {
+			t.Errorf("%s, shown and read again: %v", name, err)
+		}
 	}
 }
 

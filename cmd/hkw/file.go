@@ -91,6 +91,8 @@ func (f file) value(s setting, o origin, n *yaml.Node) (given, error) {
 	switch s.kind {
 	case kindSpeakers:
 		g.texts, err = f.speakers(o, n)
+	case kindList:
+		g.texts, err = f.list(o, n)
 	case kindHubs:
 		g.hubs, err = f.hubs(o, n)
 	default:
@@ -100,6 +102,25 @@ func (f file) value(s setting, o origin, n *yaml.Node) (given, error) {
 		g.texts = []sourced{{n.Value, o}}
 	}
 	return g, err
+}
+
+// list reads a list of values, or one value, or several separated by commas.
+func (f file) list(o origin, n *yaml.Node) ([]sourced, error) {
+	if n.Kind == yaml.ScalarNode {
+		return split(n.Value, o), nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		return nil, usageError("%s must be a list", o.label)
+	}
+	texts := []sourced{}
+	for _, item := range n.Content {
+		item = follow(item)
+		if item.Kind != yaml.ScalarNode {
+			return nil, usageError("%s must be a list of single values", o.label)
+		}
+		texts = append(texts, sourced{item.Value, o})
+	}
+	return texts, nil
 }
 
 // speakers reads a list of NAME=DRIVER[:ARGUMENT], or a mapping of names to

@@ -22,6 +22,7 @@ const (
 	kindBool     kind = "bool"
 	kindLevel    kind = "level"
 	kindSpeakers kind = "NAME=DRIVER[:ARGUMENT]" // several
+	kindList     kind = "list"                   // several, separated by commas
 	kindHubs     kind = "hubs"                   // only in the file
 )
 
@@ -49,6 +50,8 @@ const (
 	setCA        = "broker-ca"
 	setMQTT      = "mqtt-listen"
 	setHTTP      = "http-listen"
+	setHosts     = "http-hosts"
+	setOrigins   = "http-origins"
 	setOpen      = "open"
 	setSpeakers  = "speaker"
 	setMedia     = "media"
@@ -73,6 +76,8 @@ var settings = []setting{
 	{name: setCA, kind: kindPath, bus: true, doc: "PEM `file` of the authority that signed the broker's certificate"},
 	{name: setMQTT, kind: kindAddress, byDefault: "127.0.0.1:1883", bus: true, doc: "where the embedded broker listens, `host:port`; clients find it there"},
 	{name: setHTTP, kind: kindAddress, byDefault: "127.0.0.1:8080", doc: "where HTTP listens, `host:port`: /healthz, and MQTT over WebSocket at /mqtt"},
+	{name: setHosts, kind: kindList, doc: "`names` besides localhost by which HTTP may be called, separated by commas; * for all"},
+	{name: setOrigins, kind: kindList, doc: "`origins` of pages that may call, as in http://panel.example:8080, separated by commas; over HTTP * for all"},
 	{name: setOpen, kind: kindBool, byDefault: "false", doc: "listen beyond this machine without asking anyone for credentials"},
 	{name: setSpeakers, aliases: []string{"speakers"}, kind: kindSpeakers, doc: "a speaker, `NAME=DRIVER[:ARGUMENT]`; repeatable; without it every output that is found"},
 	{name: setMedia, kind: kindPath, doc: "`folder` of music and sounds"},
@@ -81,6 +86,9 @@ var settings = []setting{
 	{name: setLevel, kind: kindLevel, byDefault: "info", doc: "`level` of the log: trace, debug, info, warn or error"},
 	{name: setConfig, kind: kindPath, bus: true, noFile: true, doc: "the configuration `file`; else $XDG_CONFIG_HOME/hkw/config.yaml, else /etc/hkw/config.yaml"},
 }
+
+// several tells whether a setting has more than one value.
+func (s setting) several() bool { return s.kind == kindSpeakers || s.kind == kindList }
 
 // key is the setting's name in the file.
 func (s setting) key() string {

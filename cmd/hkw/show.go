@@ -65,7 +65,7 @@ func (c *config) shown() []shownValue {
 				hubs = append(hubs, shownHub{h.name.text, texts(h.speakers)})
 			}
 			v.Value = hubs
-		case s.kind == kindSpeakers:
+		case s.several():
 			v.Value = texts(g.texts)
 		case s.kind == kindBool:
 			v.Value = c.open

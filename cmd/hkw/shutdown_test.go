@@ -53,10 +53,20 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	stderr.waitFor(t, `"message":"ending"`)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	eventually(t, func() bool {
+		_ = cmd.Process.Signal(os.Interrupt) // someone who presses ctrl-c again and again
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	}, stderr.String)
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
 		t.Errorf("%s: %s", cmd.ProcessState, stderr.String())
 	}
