@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func BenchmarkDecode(b *testing.B) {
 					b.Fatal(err)
 				}
 				for {
-					if _, err := src.Read(buf); err == io.EOF {
+					if _, err := src.Read(buf); errors.Is(err, io.EOF) {
 						break
 					} else if err != nil {
 						b.Fatal(err)

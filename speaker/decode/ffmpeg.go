@@ -2,6 +2,7 @@ package decode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -111,7 +112,7 @@ func (s *ffmpegStream) next() (block, error) {
 		}
 	}
 	b, err := s.child.wav.next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if fed := s.child.inputError(); fed != nil {
 			return block{}, fed // it is the input that failed, a connection for one
 		}
@@ -201,7 +202,7 @@ func startFFmpeg(ctx context.Context, path, demuxer string, r io.Reader) (*ffmpe
 				}
 			}
 			if err != nil {
-				if err != io.EOF {
+				if !errors.Is(err, io.EOF) {
 					c.fedErr = err
 				}
 				return

@@ -309,11 +309,12 @@ func (f *flacStream) seek(sample int64) error {
 		}
 		f.bad = 0
 		h, _, err := f.frame()
-		if err == nil && h.first <= sample {
+		switch {
+		case err == nil && h.first <= sample:
 			low = mid
-		} else if err == nil || err == io.EOF || f.bad > 0 {
+		case err == nil || errors.Is(err, io.EOF) || f.bad > 0:
 			high = mid
-		} else {
+		default:
 			return err
 		}
 	}

@@ -123,7 +123,7 @@ func readRest(s speaker.Source, limit int) (all []float32, err error) {
 	for i := 0; ; i++ {
 		n, err := s.Read(buf[:2+(i*997)%4096])
 		all = append(all, buf[:2*n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 		if err != nil {

@@ -107,15 +107,14 @@ func (f *fetcher) open(ctx context.Context, u *url.URL, depth int) (speaker.Sour
 	if f.tries++; f.tries > maxTries {
 		return nil, errors.New("the playlist leads nowhere")
 	}
-	body, resp, err := f.get(ctx, u)
+	body, err := f.get(ctx, u)
 	if err != nil {
 		return nil, err
 	}
-	kind := resp.Header.Get("Content-Type")
-	last := resp.Request.URL
+	kind, last := body.header.Get("Content-Type"), body.url
 	var r io.Reader = body
 	title := func() string { return "" }
-	if interval := resp.Header.Get("Icy-Metaint"); interval != "" {
+	if interval := body.header.Get("Icy-Metaint"); interval != "" {
 		icy, err := newICY(body, interval)
 		if err != nil {
 			_ = body.Close()
@@ -144,7 +143,7 @@ func (f *fetcher) open(ctx context.Context, u *url.URL, depth int) (speaker.Sour
 }
 
 // get requests u and follows redirects.
-func (f *fetcher) get(ctx context.Context, u *url.URL) (*webBody, *http.Response, error) {
+func (f *fetcher) get(ctx context.Context, u *url.URL) (*webBody, error) {
 	dial := f.web.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: headerTimeout, Control: f.web.Control}).DialContext
@@ -166,45 +165,54 @@ func (f *fetcher) get(ctx context.Context, u *url.URL) (*webBody, *http.Response
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	for hop := 0; ; hop++ {
-		body, resp, err := f.request(ctx, client, u)
+		body, err := f.request(ctx, client, u)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		switch resp.StatusCode {
-		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-			_ = body.Close()
-			if hop == maxRedirects {
-				return nil, nil, fmt.Errorf("more than %d redirects", maxRedirects)
-			}
-			next, err := resp.Location()
-			if err != nil {
-				return nil, nil, errors.New("a redirect to nowhere")
-			}
-			if next, err = parseURL(next.String()); err != nil {
-				return nil, nil, fmt.Errorf("a redirect: %w", err)
-			}
-			u = next
-			continue
-		case http.StatusOK:
-		default:
-			_ = body.Close()
-			return nil, nil, fmt.Errorf("the server answered %s", strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", http.StatusText(resp.StatusCode))))
+		next, err := body.judge()
+		if err == nil && next == nil {
+			return body, nil
 		}
-		if enc := resp.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-			_ = body.Close()
-			return nil, nil, fmt.Errorf("the server sent it compressed (%q), unasked", clipText(enc, 20))
+		_ = body.Close()
+		if err != nil {
+			return nil, err
 		}
-		return body, resp, nil
+		if hop == maxRedirects {
+			return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		u = next
 	}
 }
 
+// judge tells whether an answer holds what was asked for, or where else to ask.
+func (b *webBody) judge() (next *url.URL, err error) {
+	switch b.status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		next, err := b.url.Parse(b.header.Get("Location"))
+		if err != nil || b.header.Get("Location") == "" {
+			return nil, errors.New("a redirect to nowhere")
+		}
+		if next, err = parseURL(next.String()); err != nil {
+			return nil, fmt.Errorf("a redirect: %w", err)
+		}
+		return next, nil
+	case http.StatusOK:
+	default:
+		return nil, fmt.Errorf("the server answered %s", strings.TrimSpace(fmt.Sprint(b.status, " ", http.StatusText(b.status))))
+	}
+	if enc := b.header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return nil, fmt.Errorf("the server sent it compressed (%q), unasked", clipText(enc, 20))
+	}
+	return nil, nil
+}
+
 // request makes one request.
-func (f *fetcher) request(ctx context.Context, client *http.Client, u *url.URL) (*webBody, *http.Response, error) {
+func (f *fetcher) request(ctx context.Context, client *http.Client, u *url.URL) (*webBody, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		cancel(nil)
-		return nil, nil, errors.New("not a valid URL")
+		return nil, errors.New("not a valid URL")
 	}
 	agent := f.web.UserAgent
 	if agent == "" {
@@ -223,11 +231,12 @@ func (f *fetcher) request(ctx context.Context, client *http.Client, u *url.URL) 
 	if err != nil {
 		err = plainError(ctx, err)
 		cancel(nil)
-		return nil, nil, err
+		return nil, err
 	}
 	return &webBody{
-		ctx: ctx, cancel: cancel, body: resp.Body, stall: orDefault(f.web.StallTimeout, stallTimeout),
-	}, resp, nil
+		ctx: ctx, cancel: cancel, url: u, status: resp.StatusCode, header: resp.Header, body: resp.Body,
+		stall: orDefault(f.web.StallTimeout, stallTimeout),
+	}, nil
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {
@@ -249,10 +258,13 @@ func plainError(ctx context.Context, err error) error {
 	return err
 }
 
-// webBody is the body of an answer. A server that stalls ends it.
+// webBody is an answer and its body. A server that stalls ends it.
 type webBody struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	url    *url.URL
+	status int
+	header http.Header
 	body   io.ReadCloser
 	stall  time.Duration
 	once   sync.Once
@@ -263,7 +275,7 @@ func (b *webBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	late.Stop()
 	switch {
-	case err == nil || err == io.EOF:
+	case err == nil || errors.Is(err, io.EOF):
 	case b.ctx.Err() != nil:
 		err = context.Cause(b.ctx)
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -290,7 +302,7 @@ type peekedBody struct {
 func (b *peekedBody) peek() error {
 	head := make([]byte, 512)
 	n, err := io.ReadFull(b.Reader, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
 	b.head = head[:n]

@@ -89,14 +89,14 @@ func TestURLs(t *testing.T) {
 		},
 		"/asked": func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Accept-Encoding") != "identity" || r.Header.Get("Icy-Metadata") != "1" || r.Header.Get("User-Agent") != "hkw/test" {
-				http.Error(w, "wrong", 400)
+				http.Error(w, "wrong", http.StatusBadRequest)
 				return
 			}
 			_, _ = w.Write(wav)
 		},
 		"/secret": func(w http.ResponseWriter, r *http.Request) {
 			if user, pass, _ := r.BasicAuth(); user != "me" || pass != "hush" || r.URL.RawQuery != "key=hush&a=1" {
-				http.Error(w, "wrong", 403)
+				http.Error(w, "wrong", http.StatusForbidden)
 				return
 			}
 			_, _ = w.Write(wav)
@@ -311,7 +311,7 @@ func TestICY(t *testing.T) {
 		n, err := src.Read(buf)
 		all = append(all, buf[:2*n]...)
 		seen[src.Title()] = true
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

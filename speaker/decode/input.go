@@ -59,7 +59,7 @@ func (in *input) ReadByte() (byte, error) {
 // peek returns the next n bytes, n ≤ inputBuffer, without consuming them; fewer, and no error, at the end of the input.
 func (in *input) peek(n int) ([]byte, error) {
 	b, err := in.br.Peek(n)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return b, err
@@ -72,7 +72,7 @@ func (in *input) skip(n int64) error {
 			k, err := in.br.Discard(int(min(n, 1<<30)))
 			in.pos += int64(k)
 			n -= int64(k)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			if err != nil {

@@ -60,7 +60,7 @@ type mp3Stream struct {
 func newMP3(in *input) (*mp3Stream, error) {
 	m := &mp3Stream{in: in, framer: mp3Framer{in: in}, end: -1}
 	h, err := m.framer.find()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, errors.New("mp3: no frames")
 	}
 	if err != nil {
@@ -128,7 +128,7 @@ func (m *mp3Stream) close() error { return nil }
 func (m *mp3Stream) next() (block, error) {
 	for {
 		p, err := m.packet()
-		if err == io.EOF && m.raw > m.drop && m.raw < m.end && m.end-m.raw <= mp3Delay {
+		if errors.Is(err, io.EOF) && m.raw > m.drop && m.raw < m.end && m.end-m.raw <= mp3Delay {
 			// The very last samples are still in the filters.
 			p, err = mp3Packet{header: m.first, side: make([]byte, m.first.side)}, nil
 		}
@@ -180,7 +180,7 @@ func (m *mp3Stream) fetch() error {
 		return nil
 	}
 	p, err := m.read()
-	if err == io.EOF || errors.Is(err, errNoMPEG) {
+	if errors.Is(err, io.EOF) || errors.Is(err, errNoMPEG) {
 		m.ended = true
 		return nil
 	}
@@ -237,7 +237,7 @@ func (m *mp3Stream) seek(sample int64) error {
 	m.feed = mp3Feed{}
 	m.raw = decode * int64(m.first.samples)
 	for m.frame < decode {
-		if _, err := m.read(); err == io.EOF || errors.Is(err, errNoMPEG) {
+		if _, err := m.read(); errors.Is(err, io.EOF) || errors.Is(err, errNoMPEG) {
 			m.ended = true
 			return nil
 		} else if err != nil {
@@ -267,7 +267,7 @@ func (m *mp3Stream) locate(frame int64) error {
 		if err == nil {
 			err = m.framer.pass()
 		}
-		if err == io.EOF || errors.Is(err, errNoMPEG) {
+		if errors.Is(err, io.EOF) || errors.Is(err, errNoMPEG) {
 			return nil
 		}
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 // mp3Header is a frame header of MPEG audio, layer III (ISO/IEC 11172-3, 2.4.1.3 and 13818-3).
 type mp3Header struct {
 	raw     uint32
-	version int // 1, 2, or 25 for the inofficial MPEG 2.5
+	version int // 1, 2, or 25 for the unofficial MPEG 2.5
 	layer   int
 	bitrate int // bit/s; 0 is the free format
 	rate    int // Hz

@@ -134,7 +134,7 @@ func (r *oggReader) read() (bool, error) {
 }
 
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -142,7 +142,7 @@ func noEOF(err error) error {
 
 // cut makes the end of a truncated file its end.
 func cut(err error) error {
-	if err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.EOF
 	}
 	return err

@@ -96,11 +96,12 @@ func probeOgg(in *input) (rate int, frames int64, err error) {
 	for {
 		p, err := r.next()
 		if err != nil {
-			return rate, frames, nil
+			break // the end: what was found so far holds
 		}
 		if p.serial != serial {
 			return rate, 0, nil // a chain
 		}
 		frames = max(frames, p.granule-skip)
 	}
+	return rate, frames, nil //nolint:nilerr // see above
 }

@@ -59,9 +59,9 @@ func TestResampler(t *testing.T) {
 		lower := float64(min(rate, speaker.SampleRate))
 		for _, part := range []float64{0.01, 0.11, 0.25, 0.37, 0.42} {
 			freq := math.Round(part*lower/10) * 10
-			out := resampled(rate, freq, rate/4)
+			out := resampled(rate, freq, rate/8)
 			edge := 100 * speaker.SampleRate / int(lower)
-			if want := (rate/4*speaker.SampleRate + rate - 1) / rate; len(out)/2 != want {
+			if want := (rate/8*speaker.SampleRate + rate - 1) / rate; len(out)/2 != want {
 				t.Errorf("%d Hz: %d frames, want %d", rate, len(out)/2, want)
 			}
 			if _, db := against(out, freq, edge); db < 90 {
@@ -75,7 +75,7 @@ func TestResampler(t *testing.T) {
 		}
 		// Flat to 0.45 of the lower rate.
 		freq := 0.45 * lower
-		if gain, _ := against(resampled(rate, freq, rate/4), freq, 100*speaker.SampleRate/int(lower)); math.Abs(gain) > 0.1 {
+		if gain, _ := against(resampled(rate, freq, rate/8), freq, 100*speaker.SampleRate/int(lower)); math.Abs(gain) > 0.1 {
 			t.Errorf("%d Hz: %.0f Hz come out at %.2f dB", rate, freq, gain)
 		}
 	}
@@ -104,7 +104,7 @@ func TestStopBand(t *testing.T) {
 func TestConstant(t *testing.T) {
 	for _, rate := range rates {
 		r := newResampler(rate)
-		in := make([]float32, 2*rate/4)
+		in := make([]float32, 2*rate/8)
 		for i := range in {
 			in[i] = 0.5
 		}

@@ -181,7 +181,7 @@ func (s *source) take(dst []float32) int {
 // fill decodes one block.
 func (s *source) fill() error {
 	b, err := s.decode()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		s.drained = true
 		if s.resamp != nil {
 			s.resamp.finish()
@@ -217,7 +217,7 @@ func (s *source) fill() error {
 		s.resamp.push(s.mixed)
 		s.pending = before
 	} else if s.pending = s.mixed; before != nil {
-		s.pending = append(before, s.mixed...)
+		s.pending = slices.Concat(before, s.mixed)
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ func (s *source) decode() (b block, err error) {
 //
 //nolint:govet // this is not io.Seeker's
 func (s *source) Seek(frame int64) (err error) {
-	if s.failed != nil && s.failed != io.EOF {
+	if s.failed != nil && !errors.Is(s.failed, io.EOF) {
 		return s.failed
 	}
 	if !s.info.Seekable {

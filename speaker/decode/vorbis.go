@@ -121,7 +121,7 @@ func (v *vorbisStream) openLinkAt(p *oggPage) error {
 }
 
 func noHeader(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return errors.New("vorbis: it ends before the first sound")
 	}
 	return err
@@ -270,13 +270,14 @@ func (v *vorbisStream) packet() ([]byte, error) {
 		}
 		// The rest goes on in the next page.
 		rest := p.body[begin:v.at]
-		if open := len(p.lacing) > 0 && p.lacing[len(p.lacing)-1] == 255; !open {
+		switch open := len(p.lacing) > 0 && p.lacing[len(p.lacing)-1] == 255; {
+		case !open:
 			v.partial, v.joined, v.begun = v.partial[:0], false, false
-		} else if !v.begun {
+		case !v.begun:
 			v.partial, v.joined, v.begun = append(v.partial[:0], rest...), true, true
-		} else if v.joined && len(v.partial)+len(rest) <= oggMaxPacket {
+		case v.joined && len(v.partial)+len(rest) <= oggMaxPacket:
 			v.partial = append(v.partial, rest...)
-		} else {
+		default:
 			v.joined = false
 		}
 		v.page = nil
@@ -353,7 +354,7 @@ func (v *vorbisStream) pageBefore(granule int64) (int64, error) {
 		for err == nil && (p.serial != v.serial || p.granule < 0) && p.at < high {
 			p, err = v.ogg.next()
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		if err == nil && p.at < high && p.granule <= granule {
@@ -370,11 +371,11 @@ func (v *vorbisStream) pageBefore(granule int64) (int64, error) {
 	before, last := int64(-1), int64(-1)
 	for {
 		p, err := v.ogg.next()
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
-		if err == io.EOF || p.serial == v.serial && p.granule > granule {
-			return max(before, v.data), nil
+		if err != nil || p.serial == v.serial && p.granule > granule {
+			return max(before, v.data), nil //nolint:nilerr // the end is where the search ends
 		}
 		if p.serial == v.serial && p.granule >= 0 {
 			before, last = last, p.at

@@ -177,7 +177,7 @@ func (w *wav) next() (block, error) {
 	w.pos += int64(n)
 	n -= n % w.frame
 	if n == 0 {
-		if err == io.ErrUnexpectedEOF || err == nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) || err == nil {
 			err = io.EOF
 		}
 		return block{}, err

@@ -18,7 +18,7 @@ func play(t *testing.T, src speaker.Source) (all []float32) {
 	for {
 		n, err := src.Read(buf)
 		all = append(all, buf[:2*n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		if err != nil {
@@ -73,7 +73,7 @@ func TestChimes(t *testing.T) {
 		if err := src.Seek(1 << 40); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := src.Read(make([]float32, 2)); n != 0 || err != io.EOF {
+		if n, err := src.Read(make([]float32, 2)); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("%s: %d, %v", m.ID, n, err)
 		}
 	}
