@@ -67,7 +67,7 @@ func (c *client) run(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			break
+			return nil //nolint:nilerr // to leave when told so is no failure
 		}
 		if time.Since(began) > maxReconnect {
 			wait = minReconnect

@@ -301,12 +301,15 @@ func (f Field) allowed() string {
 	case KindMode:
 		return "one of interrupt, announce, queue, drop"
 	default:
-		if f.Name == fieldID.Name || f.Name == fieldPlayback.Name {
+		if f.isID() {
 			return fmt.Sprintf("%d to %d letters, digits, _ or -", f.Min, f.Max)
 		}
 		return fmt.Sprintf("a string of %d to %d bytes", f.Min, f.Max)
 	}
 }
+
+// isID tells whether the field's value may stand in a topic.
+func (f Field) isID() bool { return f.Name == fieldID.Name || f.Name == fieldPlayback.Name }
 
 func (f Field) refuse(got string) *refusal {
 	return invalid("%q must be %s, not %s", f.Name, f.allowed(), clip(got))
@@ -383,7 +386,7 @@ func (f Field) parse(s string, quoted bool) (any, *refusal) {
 	if len(s) < f.Min || len(s) > f.Max {
 		return nil, f.refuse(got)
 	}
-	if (f.Name == fieldID.Name || f.Name == fieldPlayback.Name) && !ValidID(s) {
+	if f.isID() && !ValidID(s) {
 		return nil, f.refuse(got)
 	}
 	if i := strings.IndexFunc(s, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f }); i >= 0 {

@@ -50,6 +50,7 @@ type HTTPConfig struct {
 //	POST /hkw/<hub>/<command>   a command, as on the bus; its result
 //	GET  /hkw/<hub>/status…     what is retained there
 //	GET  /hkw/<hub>/events      status and events as they come
+//	GET  /openapi.json          the description of all this; /docs shows it to people
 //	GET  /healthz               whether every hub has its broker
 //	GET  /mqtt                  MQTT over WebSocket
 //
@@ -62,6 +63,8 @@ func NewHandler(cfg HTTPConfig) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
+	mux.HandleFunc("GET /openapi.json", s.describe)
+	mux.HandleFunc("GET /docs", s.docs)
 	mux.HandleFunc("POST /hkw/{hub}/{topic...}", s.command)
 	mux.HandleFunc("GET /hkw/{hub}/events", s.events)
 	mux.HandleFunc("GET /hkw/{hub}/{topic...}", s.retained)

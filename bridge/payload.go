@@ -157,18 +157,19 @@ func wall(t time.Time) time.Time { return t.Round(0).UTC().Truncate(time.Millise
 // RetainedTopic is one topic on which the hub keeps a retained payload.
 type RetainedTopic struct {
 	Topic string // below hkw/<hub>/
+	JSON  string // name of its payload's type; "" for bare text
 	Doc   string
 }
 
 // Retained is the table of retained topics; topics.md is checked against it and
 // every retained publish against both.
 var Retained = []RetainedTopic{
-	{"status", "JSON, the [snapshot](#the-snapshot)."},
-	{"status/availability", "`online` or `offline`, see [Availability](#availability)."},
-	{"status/player_state", "`PlayerStateInitialized` (nothing has played yet), `PlayerStatePlaying`, `PlayerStatePaused` or `PlayerStateStopped`."},
-	{"status/title", "Title of what is heard; no payload while there is none."},
-	{"status/volume", "`0` to `50`, the mean of the speakers' own volumes."},
-	{"status/speaker/<id>", "JSON, a [speaker](#a-speaker)."},
-	{"status/session/<session_ref>", "JSON, a [session](#a-session)."},
-	{"status/result", "JSON, the latest [result](#results), without a token."},
+	{"status", "Status", "JSON, the [snapshot](#the-snapshot)."},
+	{"status/availability", "", "`online` or `offline`, see [Availability](#availability)."},
+	{"status/player_state", "", "`PlayerStateInitialized` (nothing has played yet), `PlayerStatePlaying`, `PlayerStatePaused` or `PlayerStateStopped`."},
+	{"status/title", "", "Title of what is heard; no payload while there is none."},
+	{"status/volume", "", "`0` to `50`, the mean of the speakers' own volumes."},
+	{"status/speaker/<id>", "SpeakerStatus", "JSON, a [speaker](#a-speaker)."},
+	{"status/session/<session_ref>", "SessionStatus", "JSON, a [session](#a-session)."},
+	{"status/result", "Result", "JSON, the latest [result](#results), without a token."},
 }
