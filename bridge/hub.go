@@ -48,15 +48,27 @@ type engine interface {
 
 // Config is what a hub is made of.
 type Config struct {
-	Hub      string            // its id, [A-Za-z0-9_-]{1,64}
-	Session  session.Config    // limits of the core
-	Speakers []speaker.Setup   // configured speakers
-	Discover []speaker.Driver  // drivers each of whose targets becomes a speaker
-	Media    Catalogue         //
+	Hub      string           // its id, [A-Za-z0-9_-]{1,64}
+	Session  session.Config   // limits of the core
+	Speakers []speaker.Setup  // configured speakers
+	Discover []speaker.Driver // drivers each of whose targets becomes a speaker
+	Media    Catalogue
+	Presets  map[string]Preset // by name
 	Broker   BrokerConfig      // where the bus is
 	DataDir  string            // keeps the volumes across restarts; "" for nowhere
 	Warnings map[string]string // by speaker id: what its status says as a warning
 	Log      zerolog.Logger
+}
+
+// Preset is a name for something to play, with defaults of its own for what a
+// command leaves open.
+type Preset struct {
+	Media    string // as in a play
+	Priority *int   // 0 to 9999
+	Volume   *int   // 0 to 50
+	OnBusy   session.OnBusy
+	Duck     bool
+	Speakers []string
 }
 
 // request is one message on its way to the loop.

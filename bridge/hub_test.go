@@ -359,6 +359,34 @@ func TestDoorbellGivesMusicBack(t *testing.T) {
 	}
 }
 
+// A preset is a name with settings; what a command says itself goes before them.
+func TestPresets(t *testing.T) {
+	b := newBench(t)
+	priority, volume := 250, 40
+	b.hub.cfg.Presets = map[string]Preset{"front-door": {Media: "bell", Priority: &priority, Volume: &volume, OnBusy: session.Interrupt}}
+	heard := func(topic, payload string) Playback {
+		t.Helper()
+		b.publish("stop", `{"priority":9999}`)
+		if r := b.result(b.publish(topic, payload)); r.Outcome != session.OutcomeStarted {
+			t.Fatalf("%+v", r)
+		}
+		var s Status
+		status, _ := b.hub.out.get("status")
+		if err := json.Unmarshal(status, &s); err != nil || s.Playing == nil {
+			t.Fatalf("%s", status)
+		}
+		return *s.Playing
+	}
+	for _, c := range [][2]string{{"play/front-door", ""}, {"play", "front-door"}, {"play", `{"media":"front-door"}`}} {
+		if p := heard(c[0], c[1]); p.Media.ID != "bell" || p.Priority != 250 || p.Volume == nil || *p.Volume != 40 || p.OnBusy != session.Interrupt {
+			t.Errorf("%v: %+v", c, p)
+		}
+	}
+	if p := heard("play/front-door", `{"priority":300,"on_busy":"queue"}`); p.Priority != 300 || p.OnBusy != session.Queue || *p.Volume != 40 {
+		t.Errorf("with settings of its own: %+v", p)
+	}
+}
+
 // A full inbox answers at once instead of blocking the MQTT client.
 func TestFullInbox(t *testing.T) {
 	b := newBench(t)

@@ -34,6 +34,7 @@ func (c *command) request() session.Request {
 }
 
 func (h *Hub) playInput(c *command) (session.Input, *refusal) {
+	h.applyPreset(c)
 	m, why := h.resolve(c.text("media"))
 	if why != nil {
 		return nil, why
@@ -44,14 +45,47 @@ func (h *Hub) playInput(c *command) (session.Input, *refusal) {
 // playNamedInput plays what the topic names. A chime by itself is an
 // announcement: a doorbell gives the music back.
 func (h *Hub) playNamedInput(c *command) (session.Input, *refusal) {
+	h.applyPreset(c)
 	m, why := h.resolve(c.text("media"))
 	if why != nil {
 		return nil, why
 	}
-	if _, given := c.values["on_busy"]; !given && m.Kind == library.KindChime {
-		c.values["on_busy"] = string(session.Announce)
+	if m.Kind == library.KindChime {
+		c.leftOpen("on_busy", string(session.Announce))
 	}
 	return h.play(c, m), nil
+}
+
+// applyPreset lets a preset's name stand for its media, and its settings for what
+// the command leaves open.
+func (h *Hub) applyPreset(c *command) {
+	p, ok := h.cfg.Presets[c.text("media")]
+	if !ok {
+		return
+	}
+	c.values["media"] = p.Media
+	if p.Priority != nil {
+		c.leftOpen("priority", *p.Priority)
+	}
+	if p.Volume != nil {
+		c.leftOpen("volume", *p.Volume)
+	}
+	if p.OnBusy != "" {
+		c.leftOpen("on_busy", string(p.OnBusy))
+	}
+	if p.Duck {
+		c.leftOpen("duck", true)
+	}
+	if p.Speakers != nil {
+		c.leftOpen("speakers", speakerList{ids: p.Speakers})
+	}
+}
+
+// leftOpen fills a field that the command did not give.
+func (c *command) leftOpen(field string, value any) {
+	if _, given := c.values[field]; !given {
+		c.values[field] = value
+	}
 }
 
 func (h *Hub) sayInput(*command) (session.Input, *refusal) {

@@ -80,11 +80,11 @@ var Routes = []Route{
 		Command: "play", Topic: "play", Bare: "media", input: (*Hub).playInput,
 		Summary: "Plays media of the library, a chime or a web stream.",
 		Fields: with(playFields, Field{Name: "media", Aliases: []string{"PersistentID", "MediaUrl"}, Kind: KindMedia, Min: 1, Max: 4096, Required: true,
-			Doc: "An `http(s)://` URL, else the id, chime name, path or title of media in the library."}),
+			Doc: "A preset's name, an `http(s)://` URL, else the id, chime name, path or title of media in the library."}),
 	},
 	{
 		Command: "play", Topic: "play/+", Wild: "media", Empty: true, input: (*Hub).playNamedInput,
-		Summary: "Plays the media named in the topic, whatever the payload; chimes announce themselves unless `on_busy` says otherwise.",
+		Summary: "Plays the preset or media named in the topic, whatever the payload; chimes announce themselves unless `on_busy` says otherwise.",
 		Fields:  playFields,
 	},
 	{
