@@ -39,6 +39,7 @@ func newStream() *stream {
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
+	due   time.Time // when the timer rings
 }
 
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
@@ -46,19 +47,32 @@ func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d
 func (s *stream) set(d *deadline, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
 	d.at = at
-	if !at.IsZero() {
-		d.timer = time.AfterFunc(time.Until(at), func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.changed.Broadcast()
-		})
+	if at.IsZero() || d.timer != nil && !d.due.After(at) {
+		return // whoever waits is woken in time, and waits again if it is too early
 	}
-	s.changed.Broadcast()
+	d.due = at
+	if d.timer == nil {
+		d.timer = time.AfterFunc(time.Until(at), func() { s.ring(d) })
+	} else {
+		d.timer.Reset(time.Until(at))
+	}
+}
+
+func (s *stream) ring(d *deadline) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+	case d.at.IsZero():
+		d.timer = nil
+	case d.passed():
+		d.timer = nil
+		s.changed.Broadcast()
+	default:
+		d.due = d.at
+		d.timer.Reset(time.Until(d.at))
+	}
 }
 
 func (s *stream) read(p []byte) (int, error) {
