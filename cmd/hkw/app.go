@@ -60,6 +60,14 @@ func (a *app) Run(ctx context.Context) (err error) {
 	if err := a.openLibrary(ctx, life); err != nil {
 		return err
 	}
+	// Closed after the hubs: their last answers still have to be read.
+	drained := make(chan struct{})
+	life.opened("HTTP replies", func() error {
+		if a.server != nil {
+			<-drained
+		}
+		return nil
+	})
 	data := a.dataDir()
 	for _, h := range a.cfg.hubs {
 		out := openOutput(ctx, h, a.cfg.env, a.log)
@@ -85,11 +93,14 @@ func (a *app) Run(ctx context.Context) (err error) {
 		Guard: bridge.Guard{Hosts: a.cfg.hosts, Origins: a.cfg.origins}})
 	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	runPart(life, "HTTP", fail, func(ctx context.Context) error {
-		// Streams of events end with the server, not with their clients.
-		a.server.BaseContext = func(net.Listener) context.Context { return ctx }
-		stop := context.AfterFunc(ctx, func() { shutDown(a.server) })
-		defer stop()
+		stop := context.AfterFunc(ctx, func() {
+			defer close(drained)
+			shutDown(a.server)
+		})
 		err := a.server.Serve(httpListener)
+		if stop() {
+			close(drained)
+		}
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
 		}
@@ -127,9 +138,12 @@ func runPart(life *lifecycle, name string, fail context.CancelCauseFunc, run fun
 	})
 }
 
+// drainTime is how long requests may take to end after nothing more is accepted.
+const drainTime = 2 * time.Second
+
 // shutDown lets running requests end, for a moment.
 func shutDown(server *http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {
 		_ = server.Close()

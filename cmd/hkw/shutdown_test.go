@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"reflect"
@@ -132,6 +135,49 @@ func stallable(t *testing.T, url string) (string, func()) {
 	return "tcp://" + l.Addr().String(), stall
 }
 
+// Whoever listens to the stream of events does not hold the end up, and whoever
+// waits for a result gets one.
+func TestEndWithRequests(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // never says a word
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	b := serve(t, "--speaker", "a=null", "--log-level", "debug")
+	url := "http://" + b.app.httpAddr.String() + "/hkw/home"
+	events, err := http.Get(url + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	answer := make(chan string, 1)
+	go func() {
+		resp, err := http.Post(url+"/play", "text/plain", strings.NewReader("http://"+mute.Addr().String()+"/stream"))
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		answer <- fmt.Sprint(string(body), err)
+	}()
+	eventually(t, func() bool {
+		s, err := readStatus(context.Background(), b.app.reached(), "home", patience)
+		return err == nil && len(s.Queue) == 1
+	}, func() string { return "the play does not prepare" })
+	began := time.Now()
+	if code := b.stop(); code != 0 || time.Since(began) > drainTime {
+		t.Errorf("exit code %d after %s", code, time.Since(began))
+	}
+	if got := <-answer; !strings.Contains(got, `"outcome"`) {
+		t.Errorf("the play was answered with %q", got)
+	}
+	if _, err := io.Copy(io.Discard, events.Body); err != nil {
+		t.Errorf("the stream was cut off: %v", err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 // The last opened is closed first; one that fails or hangs does not keep the
 // others from it, and is named.
 func TestLifecycle(t *testing.T) {
@@ -173,7 +219,7 @@ func TestPartFails(t *testing.T) {
 			order = append(order, entry.Part)
 		}
 	}
-	want := []string{"HTTP", "hub home", "outputs of hub home", "library", "broker", "MQTT listener", "HTTP listener"}
+	want := []string{"HTTP", "hub home", "outputs of hub home", "HTTP replies", "library", "broker", "MQTT listener", "HTTP listener"}
 	if !reflect.DeepEqual(order, want) {
 		t.Errorf("closed %v, want %v", order, want)
 	}

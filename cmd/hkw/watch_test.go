@@ -13,6 +13,7 @@ import (
 // What happens in the house stands on the terminal, one line each.
 func TestWatch(t *testing.T) {
 	b := serve(t, "--speaker", "attic=null")
+	b.client("play", "before") // refused before anyone watched
 	w := launch(t, &program{env: b.env}, "watch", "--broker", b.app.reached().brokerURL())
 	w.stdout.waitFor(t, fmt.Sprintf("home: initialized, volume 35, %d pieces of media\n", len(library.Chimes())), "speaker attic (null), volume 35\n", "home is online\n")
 	for _, args := range [][]string{
@@ -43,6 +44,9 @@ func TestWatch(t *testing.T) {
 		} else if len(want) > 0 && like(line[10:], want[0]+"\n") {
 			want = want[1:]
 		}
+	}
+	if strings.Contains(w.stdout.String(), "before") {
+		t.Errorf("tells what was before:\n%s", w.stdout.String())
 	}
 	if len(want) > 0 {
 		t.Errorf("%q is missing in\n%s", want, w.stdout.String())
