@@ -510,3 +510,74 @@ func TestThousandPlays(t *testing.T) {
 		}
 	})
 }
+
+func TestDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDriver(map[string]room{"hall.1": {}, "garden": {}})
+		h := runHouse(t, speaker.Config{Discover: []speaker.Driver{d}})
+		h.driver = d
+		synctest.Wait()
+		if n := h.count(speaker.ReportSpeaker, "hall_1") + h.count(speaker.ReportSpeaker, "garden"); n != 2 {
+			t.Fatalf("%d reports of 2 speakers", n)
+		}
+		h.start("a", &sound{frames: 100 * second}, "hall_1", "garden")
+
+		// One more, one less.
+		d.mu.Lock()
+		d.kinds["attic"] = room{}
+		delete(d.kinds, "garden")
+		d.mu.Unlock()
+		d.events <- speaker.TargetEvent{}
+		if r := h.await(speaker.ReportSpeaker, "attic"); r.Speaker.Name != "the attic" || !r.Speaker.Available {
+			t.Errorf("the new one is %+v", r.Speaker)
+		}
+		if n := h.count(speaker.ReportSpeakerGone, "garden"); n != 1 {
+			t.Errorf("the end of a speaker was reported %d times", n)
+		}
+
+		// The server goes, and comes back.
+		d.mu.Lock()
+		d.broken[""] = errors.New("no server")
+		d.broken["attic"] = errors.New("no server")
+		d.mu.Unlock()
+		d.breakDown("hall.1")
+		d.breakDown("attic")
+		d.events <- speaker.TargetEvent{}
+		if r := h.await(speaker.ReportFailed, "a"); !errors.Is(r.Err, speaker.ErrSpeaker) {
+			t.Errorf("without speakers it failed with %v", r.Err)
+		}
+		time.Sleep(time.Minute)
+		if n := h.count(speaker.ReportSpeakerGone, "hall_1"); n > 0 {
+			t.Error("a speaker is gone for good because nobody can say whether it exists")
+		}
+		for _, k := range []string{"", "hall.1", "attic"} {
+			d.mend(k)
+		}
+		time.Sleep(2100 * time.Millisecond)
+		h.start("b", &sound{frames: second}, "hall_1", "attic")
+		h.await(speaker.ReportEnded, "b")
+	})
+}
+
+func TestShutDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDriver(rooms())
+		e := speaker.NewEngine(speaker.Config{Speakers: []speaker.Setup{{ID: "hall", Driver: d, Target: "hall"}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- e.Run(ctx) }()
+		closed := 0
+		e.Do([]speaker.Order{{Verb: speaker.Prepare, Playback: "a", Opener: &sound{frames: 100 * second, closed: &closed}}})
+		synctest.Wait()
+		e.Do([]speaker.Order{{Verb: speaker.Start, Playback: "a", Outputs: on("hall")}})
+		time.Sleep(time.Second)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if closed != 1 {
+			t.Errorf("the source was closed %d times", closed)
+		}
+		e.Do([]speaker.Order{{Verb: speaker.Release, Playback: "a"}}) // nobody listens, nobody minds
+	})
+}

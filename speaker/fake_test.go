@@ -241,7 +241,6 @@ func (s *fakeSink) loop() {
 type sound struct {
 	frames int64
 	base   int64
-	at     int64
 	live   bool // frames are there as far as ready says
 	ready  atomic.Int64
 	opened func(context.Context) error

@@ -9,7 +9,7 @@ import (
 
 // How long things take around a swap.
 const (
-	swapMargin = time.Millisecond       // until the flush has reached the sinks
+	swapMargin = 500 * time.Microsecond // until the flush has reached the sinks
 	swapFade   = 2 * time.Millisecond   // of the old sound, before the new one
 	stopFade   = 4 * time.Millisecond   // of a sound that nothing follows
 	runWait    = 500 * time.Millisecond // for sinks that begin to run; who is later joins in sync

@@ -35,20 +35,17 @@ func (e *Engine) survey(now time.Time) time.Time {
 			sooner(t)
 		}
 	}
-	if !e.running {
-		return next
-	}
-	if busy {
+	switch rest := e.lastBusy.Add(idleAfter); {
+	case !e.running:
+	case busy:
 		e.lastBusy = now
 		e.findDeaf(now)
-	} else if !now.Before(e.lastBusy.Add(idleAfter)) {
+		sooner(now.Add(busyTick))
+	case now.Before(rest):
+		sooner(rest)
+	default:
 		e.rest(now)
-		return next
-	} else {
-		sooner(e.lastBusy.Add(idleAfter))
-		return next
 	}
-	sooner(now.Add(busyTick))
 	return next
 }
 

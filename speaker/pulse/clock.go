@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	averaged   = 20                      // observations that the estimate is made of, once there are so many
-	outlier    = 3 * time.Millisecond    // an observation that is off by more is not believed…
-	slowTrip   = 2 * time.Millisecond    // …nor one for which the server took longer…
-	persuasion = 5                       // …unless so many in a row are
-	memory     = 3 * time.Second         // over which the greatest latency is kept
-	unmeasured = 15 * time.Millisecond   // a latency of which nothing is known
-	reserve    = 1200 * time.Microsecond // for a packet to get to the server, beyond what an answer takes
-	mostTrip   = 30 * time.Millisecond   // an answer that takes longer is not what to be ready for
+	averaged   = 20                     // observations that the estimate is made of, once there are so many
+	outlier    = 3 * time.Millisecond   // an observation that is off by more is not believed…
+	slowTrip   = 2 * time.Millisecond   // …nor one for which the server took longer…
+	persuasion = 5                      // …unless so many in a row are
+	memory     = 3 * time.Second        // over which the greatest latency is kept
+	unmeasured = 15 * time.Millisecond  // a latency of which nothing is known
+	reserve    = 800 * time.Microsecond // for a packet to get to the server, beyond what an answer takes
+	mostTrip   = 30 * time.Millisecond  // an answer that takes longer is not what to be ready for
 )
 
 // clock knows when a frame of the stream is heard. The server tells now and then
@@ -102,13 +102,14 @@ type measurement struct {
 
 func (g *greatest) note(at time.Time, value time.Duration) {
 	kept := *g
+	defer func() { *g = kept }()
 	for len(kept) > 0 && kept[len(kept)-1].value <= value {
 		kept = kept[:len(kept)-1]
 	}
 	for len(kept) > 0 && at.Sub(kept[0].at) > memory {
 		kept = append(kept[:0], kept[1:]...)
 	}
-	*g = append(kept, measurement{at, value})
+	kept = append(kept, measurement{at, value})
 }
 
 func (g greatest) most() (time.Duration, bool) {

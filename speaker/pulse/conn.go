@@ -33,6 +33,7 @@ type conn struct {
 	// header passes through Write, which is where that is changed.
 	stream atomic.Uint32
 	seek   atomic.Int64 // bytes from the stream's beginning, -1 for none
+	header []byte       // of the packet that is being written
 }
 
 // dial connects to the first server that answers and introduces this program.
@@ -95,20 +96,30 @@ const (
 )
 
 func (c *conn) Write(p []byte) (int, error) {
-	if at := c.seek.Load(); at >= 0 && len(p) == headerSize && binary.BigEndian.Uint32(p[4:]) == c.stream.Load() {
-		binary.BigEndian.PutUint64(p[8:], uint64(at))
-		binary.BigEndian.PutUint32(p[16:], seekAbsolute)
-		c.seek.Store(-1)
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case len(c.header) == 0 && len(p) == headerSize:
+		// Header and body come one after the other, under the library's lock; they leave together.
+		c.header = append(c.header, p...)
+		if at := c.seek.Load(); at >= 0 && binary.BigEndian.Uint32(p[4:]) == c.stream.Load() {
+			binary.BigEndian.PutUint64(c.header[8:], uint64(at))
+			binary.BigEndian.PutUint32(c.header[16:], seekAbsolute)
+			c.seek.Store(-1)
+		}
+		return len(p), nil
 	}
-	if err := c.net.SetWriteDeadline(time.Now().Add(answerLimit)); err != nil {
-		c.fail(err)
-		return 0, err
+	err := c.net.SetWriteDeadline(time.Now().Add(answerLimit))
+	if err == nil {
+		packet := net.Buffers{c.header, p}
+		_, err = packet.WriteTo(c.net)
+		c.header = c.header[:0]
 	}
-	n, err := c.net.Write(p)
 	if err != nil {
 		c.fail(fmt.Errorf("the sound server does not listen: %w", err))
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
 // send writes samples of a stream to its byte of the given number, or after the

@@ -18,12 +18,16 @@ const (
 	// target is how far ahead of the ear sound is written. A flush takes back what
 	// the server has not read, so this costs no reaction time; it is what a busy
 	// machine may keep us from our work without anybody hearing it.
-	target    = 150 * time.Millisecond
-	most      = 5 * time.Second       // the same, where the server reads far ahead
-	request   = 4 * time.Millisecond  // what the server is asked to read at once
-	pace      = 10 * time.Millisecond // how often it is written
+	target = 150 * time.Millisecond
+	most   = 5 * time.Second // the same, where the server reads far ahead
+	// The server reads in steps of what a buffer is longer than two requests. It
+	// asks for sound once a request; nobody answers that, so it had better be rare.
+	request = 40 * time.Millisecond
+	step    = 4 * time.Millisecond
+
+	pace      = 20 * time.Millisecond // how often it is written
 	slack     = 60 * time.Millisecond // what is written beyond the server's own latency
-	block     = speaker.SampleRate / 100
+	block     = speaker.SampleRate / 50
 	frameSize = 4 * speaker.Channels
 
 	pollEarly = 20 * time.Millisecond // between measurements, in the first second
@@ -90,12 +94,11 @@ func (s *sink) create(name string) error {
 		SinkName:              name,
 		BufferMaxLength:       bytes(8 * time.Second),
 		Corked:                true,
-		BufferTargetLength:    bytes(target),
+		BufferTargetLength:    bytes(2*request + step),
 		BufferPrebufferLength: 0,
 		BufferMinimumRequest:  bytes(request),
 		ChannelVolumes:        proto.ChannelVolumes{proto.VolumeNorm, proto.VolumeNorm},
 		NoMove:                name != "", // a named speaker is that one, not the next best
-		EarlyRequests:         true,       // the server reads in steps of a request: little latency
 		Properties: proto.PropList{
 			"media.name": proto.PropListString("hkw"),
 			"media.role": proto.PropListString("music"),

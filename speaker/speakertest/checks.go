@@ -57,7 +57,7 @@ func checkTargets(t *testing.T, f Fixture) {
 				}
 			default:
 			}
-			return errors.New("Close did not close the channel of events")
+			return errors.New("the channel of events is open after Close")
 		})
 	}
 }
