@@ -2,7 +2,7 @@
 
 package main
 
-// platformDriver is the driver to choose where no sound server is; there is none here.
+// platformDriver is the driver to choose where no sound server is; here there is none.
 const platformDriver = ""
 
 var platformDrivers []driverKind
