@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -188,7 +189,9 @@ func TestTakeover(t *testing.T) {
 		if i == 99 {
 			c.send([]byte{0xe0, 0})
 			c.ended()
+			break
 		}
+		c.send(bytes.Repeat([]byte{0xc0, 0}, 2000)) // busy while it is taken over
 	}
 	eventually(t, "none but the witness", func() bool { return b.Clients() == 1 })
 }
@@ -270,6 +273,7 @@ func TestAliasesAreChecked(t *testing.T) {
 func TestHubsSpeakForThemselves(t *testing.T) {
 	b := start(t, Config{Log: zerolog.Nop(), Access: names{}})
 	witness := dialRaw(t, listen(t, b)).welcome(connect{id: "witness", username: "anna"}).subscribed(0, "hkw/#")
+	witness.pong() // what is retained comes after the SUBACK
 	hub := dialHub(t, b, "a")
 	if got := hub.hello(connect{id: "hub", willTopic: "hkw/b/status/availability", willPayload: "offline"}); got != notAuthorized.v3 {
 		t.Errorf("a will for another hub: CONNACK %#x", got)

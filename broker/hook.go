@@ -39,7 +39,7 @@ func (h *hook) ID() string { return "hkw" }
 func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish,
-		mqtt.OnUnsubscribe, mqtt.OnSessionEstablished, mqtt.OnClientExpired:
+		mqtt.OnSessionEstablished, mqtt.OnClientExpired:
 		return true
 	}
 	return false
@@ -208,16 +208,6 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 		return pk, packets.ErrNotAuthorized
 	}
 	return pk, packets.CodeSuccessIgnore
-}
-
-// OnUnsubscribe keeps filters away from the topic tree that no subscription can have.
-func (h *hook) OnUnsubscribe(_ *mqtt.Client, pk packets.Packet) packets.Packet {
-	for i := range pk.Filters {
-		if !h.broker.reasonable(pk.Filters[i].Filter) {
-			pk.Filters[i].Filter = "-"
-		}
-	}
-	return pk
 }
 
 // OnSessionEstablished lifts the limit of 64 unfinished QoS 2 publishes for clients

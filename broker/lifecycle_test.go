@@ -278,7 +278,7 @@ func TestLog(t *testing.T) {
 			if level == zerolog.DebugLevel && (!strings.Contains(got, "connection ended") || !strings.Contains(got, `"component":"broker"`)) {
 				t.Errorf("at debug:\n%s", got)
 			}
-			if strings.Contains(got, "confidential") || strings.Contains(got, fmt.Sprint([]byte("confidential"))[1:20]) {
+			if strings.Contains(got, "confidential") || strings.Contains(got, "99 111 110 102 105") {
 				t.Errorf("payloads in the log:\n%s", got)
 			}
 		})
