@@ -146,17 +146,31 @@ func begins(rec []float32, channels, channel, quiet int) []int {
 }
 
 // exactly checks that a stereo recording holds frames of a ramp at a place.
-func exactly(t *testing.T, rec []float32, at int, from, frames int64) {
-	t.Helper()
+func exactly(rec []float32, at int, from, frames int64) error {
 	for k := range frames {
 		i := 2 * (at + int(k))
-		if i+1 >= len(rec) {
-			t.Fatalf("the recording ends before frame %d of %d", k, frames)
+		if i < 0 || i+1 >= len(rec) {
+			return fmt.Errorf("the recording ends before frame %d of %d", k, frames)
 		}
 		if rec[i] != value(from+k) || rec[i+1] != -value(from+k) {
-			t.Fatalf("frame %d is %v, want %v", from+k, rec[i]*32768, value(from+k)*32768)
+			return fmt.Errorf("frame %d is %v, want %v", from+k, rec[i]*32768, value(from+k)*32768)
 		}
 	}
+	return nil
+}
+
+// patiently does what needs its share of the processor within milliseconds to
+// come out exactly, three times at the most: on a busy machine a sound may lose its beginning.
+func patiently(t *testing.T, f func() error) {
+	t.Helper()
+	var err error
+	for range 3 {
+		if err = f(); err == nil {
+			return
+		}
+		t.Logf("not yet: %v", err)
+	}
+	t.Error(err)
 }
 
 // recorded waits until a recording holds what was heard up to a moment that is past.
@@ -177,20 +191,22 @@ func TestHeard(t *testing.T) {
 	defer d.Close()
 	h := newHouse(t, speaker.Config{Speakers: []speaker.Setup{{ID: "hall", Driver: d, Target: "hall"}}})
 	h.speakers("hall")
-	rec := server.Record(t, "hall")
-	const frames = 48000
-	asked := h.start("a", &ramp{frames: frames}, "hall")
-	h.await("the end", kind(speaker.ReportEnded))
-	if took := time.Since(asked); took < time.Second {
-		t.Errorf("a second of sound ended after %v", took)
-	}
-	recorded(t, rec)
-	s := rec.Stop()
-	at := begins(s, 2, 0, 1000)
-	if len(at) != 1 {
-		t.Fatalf("sound begins at %v", at)
-	}
-	exactly(t, s, at[0], 0, frames)
+	patiently(t, func() error {
+		rec := server.Record(t, "hall")
+		const frames = 48000
+		asked := h.start("a", &ramp{frames: frames}, "hall")
+		h.await("the end", kind(speaker.ReportEnded))
+		if took := time.Since(asked); took < time.Second {
+			t.Errorf("a second of sound ended after %v", took)
+		}
+		recorded(t, rec)
+		s := rec.Stop()
+		at := begins(s, 2, 0, 1000)
+		if len(at) != 1 {
+			return fmt.Errorf("sound begins at %v", at)
+		}
+		return exactly(s, at[0], 0, frames)
+	})
 	if apps := server.Pactl(t, "list", "clients"); !strings.Contains(apps, `application.name = "hkw"`) {
 		t.Errorf("the server does not know us by name:\n%s", apps)
 	}
@@ -203,42 +219,56 @@ func TestSwapIsHeardWithoutAGap(t *testing.T) {
 	defer d.Close()
 	h := newHouse(t, speaker.Config{Speakers: []speaker.Setup{{ID: "hall", Driver: d, Target: "hall"}}})
 	h.speakers("hall")
-	rec := server.Record(t, "hall")
-	h.start("a", &ramp{frames: 1000000}, "hall")
-	h.prepare("b", &ramp{frames: 12345})
-	time.Sleep(500 * time.Millisecond)
-	h.Do([]speaker.Order{
-		{Verb: speaker.Hold, Playback: "a"},
-		{Verb: speaker.Start, Playback: "b", Outputs: on("hall")},
+	patiently(t, func() error {
+		rec := server.Record(t, "hall")
+		h.start("a", &ramp{frames: 1000000}, "hall")
+		h.prepare("b", &ramp{frames: 12345})
+		time.Sleep(500 * time.Millisecond)
+		h.Do([]speaker.Order{
+			{Verb: speaker.Hold, Playback: "a"},
+			{Verb: speaker.Start, Playback: "b", Outputs: on("hall")},
+		})
+		held := h.await("the hold", kind(speaker.ReportHeld))
+		h.await("the end", kind(speaker.ReportEnded))
+		h.Do([]speaker.Order{{Verb: speaker.Resume, Playback: "a", Outputs: on("hall")}})
+		h.await("the resumption", kind(speaker.ReportStarted))
+		time.Sleep(500 * time.Millisecond)
+		h.Do([]speaker.Order{{Verb: speaker.Release, Playback: "a"}})
+		recorded(t, rec)
+		return swapped(rec.Stop(), speaker.DurationToFrames(held.Position))
 	})
-	held := h.await("the hold", kind(speaker.ReportHeld))
-	h.await("the end", kind(speaker.ReportEnded))
-	h.Do([]speaker.Order{{Verb: speaker.Resume, Playback: "a", Outputs: on("hall")}})
-	h.await("the resumption", kind(speaker.ReportStarted))
-	time.Sleep(500 * time.Millisecond)
-	recorded(t, rec)
-	s := rec.Stop()
+}
+
+// swapped checks a recording of a ramp that was held at a frame, of 12345 frames of another
+// one, and of the first one again.
+func swapped(s []float32, held int64) error {
 	at := begins(s, 2, 0, 1000)[0]
-	frame := speaker.DurationToFrames(held.Position)
-	exactly(t, s, at, 0, frame-96) // and then it fades
+	if err := exactly(s, at, 0, held-96); err != nil { // and then it fades
+		return fmt.Errorf("before the swap: %w", err)
+	}
 	// The new sound takes its place by the clock, the old one was followed to
 	// within the third of a millisecond that nobody corrects.
-	next := at + int(frame) - 16
+	next := at + int(held) - 16
 	for s[2*next] == 0 || s[2*next] > s[2*next+2] {
 		next++
 	}
-	if silence := next - (at + int(frame)); silence > 16 {
-		t.Errorf("%d frames of silence before the other sound", silence)
+	if silence := next - (at + int(held)); silence > 16 {
+		return fmt.Errorf("%d frames of silence before the other sound", silence)
 	}
-	exactly(t, s, next, 0, 12345)
-	gap := next + 12345
-	for s[2*gap] == 0 {
-		gap++
+	if err := exactly(s, next, 0, 12345); err != nil {
+		return fmt.Errorf("the other sound: %w", err)
 	}
-	if silence := gap - (next + 12345); silence > speaker.SampleRate/10 {
-		t.Errorf("%d frames of silence before the music came back", silence)
+	again := next + 12345
+	for s[2*again] == 0 {
+		again++
 	}
-	exactly(t, s, gap, frame, 12000)
+	if silence := again - (next + 12345); silence > speaker.SampleRate/10 {
+		return fmt.Errorf("%d frames of silence before the music came back", silence)
+	}
+	if err := exactly(s, again, held, 12000); err != nil {
+		return fmt.Errorf("the music that came back: %w", err)
+	}
+	return nil
 }
 
 // Two sinks whose sound ends up in one recording, and share nothing before.
@@ -307,12 +337,14 @@ func TestServerKilled(t *testing.T) {
 		if took := time.Since(back); took > 3*time.Second {
 			t.Errorf("it took %v to find the server again", took)
 		}
-		rec := server.Record(t, "hall")
-		h.start("c", &ramp{frames: 9000}, "hall")
-		h.await("the end", kind(speaker.ReportEnded))
-		recorded(t, rec)
-		s := rec.Stop()
-		exactly(t, s, begins(s, 2, 0, 1000)[0], 0, 9000)
+		patiently(t, func() error {
+			rec := server.Record(t, "hall")
+			h.start("c", &ramp{frames: 9000}, "hall")
+			h.await("the end", kind(speaker.ReportEnded))
+			recorded(t, rec)
+			s := rec.Stop()
+			return exactly(s, begins(s, 2, 0, 1000)[0], 0, 9000)
+		})
 	}
 }
 
