@@ -581,3 +581,47 @@ func TestShutDown(t *testing.T) {
 		e.Do([]speaker.Order{{Verb: speaker.Release, Playback: "a"}}) // nobody listens, nobody minds
 	})
 }
+
+// Held and resumed at once: the voice that fades does not follow to where the playback goes on.
+func TestHoldAndResumeAtOnce(t *testing.T) {
+	inHouse(t, rooms(), func(h *house) {
+		a := &sound{frames: 60 * second}
+		h.start("a", a, "garden")
+		time.Sleep(time.Second)
+		h.Do([]speaker.Order{{Verb: speaker.Hold, Playback: "a"}})
+		held := h.await(speaker.ReportHeld, "a")
+		h.Do([]speaker.Order{{Verb: speaker.Seek, Playback: "a", Position: 20 * time.Second}})
+		h.await(speaker.ReportSeeked, "a")
+		h.Do([]speaker.Order{{Verb: speaker.Resume, Playback: "a", Outputs: on("garden")}})
+		again := h.await(speaker.ReportStarted, "a")
+		time.Sleep(2 * time.Second)
+		if !again.At.Before(held.At) {
+			t.Fatal("the two do not overlap")
+		}
+		overlap := held.At.Sub(again.At)
+		for i := range int64(24) { // the fade has hardly begun
+			if old := h.at("garden", again.At, i) - a.value(20*second+i); old < 0.05 {
+				t.Fatalf("frame %d of the overlap holds %v of the old sound", i, old)
+			}
+		}
+		h.expect("garden", again.At.Add(overlap), a, 20*second+speaker.DurationToFrames(overlap), second)
+	})
+}
+
+// A source that keeps it to itself for a while that it is at its end.
+func TestLateEnd(t *testing.T) {
+	inHouse(t, rooms(), func(h *house) {
+		s := &sound{frames: 2 * second, read: func(at int64) error {
+			if at == 2*second {
+				time.Sleep(5 * time.Second)
+			}
+			return nil
+		}}
+		r := h.start("a", s, "hall", "garden")
+		h.await(speaker.ReportStalled, "a")
+		if end := h.await(speaker.ReportEnded, "a"); end.Position != 2*time.Second {
+			t.Errorf("it ended at %v", end.Position)
+		}
+		h.expect("garden", r.At, s, 0, s.frames)
+	})
+}

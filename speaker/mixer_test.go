@@ -106,3 +106,42 @@ func TestEscapeID(t *testing.T) {
 		e.stations[id] = &station{}
 	}
 }
+
+// What a sink pulls between an order to flush and the flush is thrown away: a
+// sound is not told to have begun by it, nor moved to where it would have begun.
+func TestPullBeforeFlush(t *testing.T) {
+	now := time.Now()
+	at := func(ms int) time.Time { return now.Add(time.Duration(ms) * time.Millisecond) }
+	r := newRing(smallRing, 0)
+	samples := make([]float32, SampleRate*Channels)
+	for i := range samples {
+		samples[i] = float32(i/Channels+1) / SampleRate
+	}
+	r.write(samples)
+	m := &mixer{until: at(1040)}
+	p := &playback{notice: make(chan struct{}, 1), ring: r}
+	v := &voice{play: p, env: envelope{base: 1}}
+	p.voices = []*voice{v}
+	seg := newSegment(r, at(1008), 0, quiet)
+	m.expectFlush()
+	p.begin(seg)
+	m.add(v)
+	dst := make([]float32, 480*Channels)
+	m.pull(dst, at(1040))
+	if seg.begun || seg.pulled > 0 || !seg.at.Equal(at(1008)) {
+		t.Errorf("a pull that will be thrown away began the sound, at %v", seg.at.Sub(now))
+	}
+	m.pull(dst, at(1005))
+	if !seg.begun || !seg.at.Equal(at(1008)) {
+		t.Errorf("the pull after the flush did not begin the sound, or at %v", seg.at.Sub(now))
+	}
+	for i := range 480 {
+		want := float32(0)
+		if i >= 144 {
+			want = samples[(i-144)*Channels]
+		}
+		if dst[i*Channels] != want {
+			t.Fatalf("frame %d after the flush is %v, want %v", i, dst[i*Channels], want)
+		}
+	}
+}
