@@ -30,6 +30,7 @@ type player struct {
 	play     func(file string) // a file of the folder; instead of what plays. Returns when the command is sent.
 	stop     func()
 	answered func() time.Time // when the result of the last play came; nil for who has none
+	memory   float64          // the most that it was seen with, in MiB
 }
 
 // stage is a sound server with one null sink, its ear, and the players on it.
@@ -41,7 +42,8 @@ type stage struct {
 
 const stageSink = "stage"
 
-func newStage(b *testing.B) *stage {
+// newStage sets one up; prepare may put more media into its folder.
+func newStage(b *testing.B, prepare ...func(dir string)) *stage {
 	b.Helper()
 	for _, program := range []string{"mpv", "mpd", "flac"} {
 		need(b, program)
@@ -57,6 +59,9 @@ func newStage(b *testing.B) *stage {
 		if err := os.Remove(wav); err != nil {
 			b.Fatal(err)
 		}
+	}
+	for _, f := range prepare {
+		f(s.dir)
 	}
 	s.players = []*player{startHkw(b, server, s.dir), startMpv(b, server, s.dir), startMpd(b, server, s.dir)}
 	return s
@@ -274,11 +279,15 @@ func startMpd(b *testing.B, server *speakertest.PulseServer, dir string) *player
 	var answers lines
 	send := dialPlayer(b, socket, &answers)
 	send("update\n")
-	for _, file := range []string{"a.flac", "b.flac"} {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, file := range files {
 		speakertest.Eventually(b, 10*time.Second, func() error {
-			send("lsinfo " + file + "\n")
-			if !answers.have("file: " + file) {
-				return errors.New("mpd does not know " + file)
+			send("lsinfo " + file.Name() + "\n")
+			if !answers.have("file: " + file.Name()) {
+				return errors.New("mpd does not know " + file.Name())
 			}
 			return nil
 		})
