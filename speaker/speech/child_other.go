@@ -1,0 +1,10 @@
+//go:build !unix
+
+package speech
+
+import "os/exec"
+
+// ownGroup does nothing where there are no process groups: the child itself is killed.
+func ownGroup(*exec.Cmd) {}
+
+func endGroup(int) {}
