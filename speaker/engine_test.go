@@ -587,7 +587,7 @@ func TestHoldAndResumeAtOnce(t *testing.T) {
 	inHouse(t, rooms(), func(h *house) {
 		a := &sound{frames: 60 * second}
 		h.start("a", a, "garden")
-		time.Sleep(time.Second)
+		time.Sleep(1100 * time.Millisecond)
 		h.Do([]speaker.Order{{Verb: speaker.Hold, Playback: "a"}})
 		held := h.await(speaker.ReportHeld, "a")
 		h.Do([]speaker.Order{{Verb: speaker.Seek, Playback: "a", Position: 20 * time.Second}})
@@ -602,6 +602,11 @@ func TestHoldAndResumeAtOnce(t *testing.T) {
 		for i := range int64(24) { // the fade has hardly begun
 			if old := h.at("garden", again.At, i) - a.value(20*second+i); old < 0.05 {
 				t.Fatalf("frame %d of the overlap holds %v of the old sound", i, old)
+			}
+		}
+		for i := int64(-48); i < 0; i++ { // and before it there is nobody else
+			if step := h.at("garden", again.At, i) - h.at("garden", again.At, i-1); step < 0 || step > 1.5/32768 {
+				t.Fatalf("%d frames before the overlap the sound steps by %v", -i, step)
 			}
 		}
 		h.expect("garden", again.At.Add(overlap), a, 20*second+speaker.DurationToFrames(overlap), second)

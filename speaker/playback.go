@@ -68,7 +68,9 @@ func (p *playback) segmentAt(t time.Time, v *voice) (*segment, int64) {
 		}
 		frame := s.frame(t)
 		if frame < s.from {
-			run = s.from - frame
+			if run = s.from - frame; s == v.first {
+				return nil, run
+			}
 			continue
 		}
 		if v.seg == s {
@@ -137,6 +139,7 @@ func (p *playback) cut(t time.Time, fade int64) int64 {
 func (p *playback) attach(speaker string, v *voice) {
 	p.on[speaker] = v
 	p.mu.Lock()
+	v.first = p.current()
 	p.voices = append(p.voices, v)
 	p.mu.Unlock()
 }

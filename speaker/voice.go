@@ -24,6 +24,7 @@ type voice struct {
 	env  envelope
 	gone time.Time // when it has left the mix, zero while it stays
 
+	first    *segment // what came before it was played by another voice
 	last     *segment // what comes after it is played by another voice; nil while this one stays
 	seg      *segment
 	cur      int64     // the next frame
