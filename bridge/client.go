@@ -31,6 +31,7 @@ const (
 	maxReconnect   = time.Second
 	handshakeTime  = 5 * time.Second // for the broker to answer subscriptions and echo
 	probeTime      = 2 * time.Second // for another instance to answer
+	leaveTime      = 250             // ms for a farewell to be sent
 )
 
 // BrokerConfig says where the bus is.
@@ -103,11 +104,11 @@ func (c *client) connection(ctx context.Context) error {
 	got := &arrivals{retained: map[string][]byte{}, echoes: map[string]chan []byte{}}
 	paho := mqtt.NewClient(c.options(ctx, lost, got))
 	if err := await(ctx, paho.Connect(), connectTimeout+time.Second); err != nil {
-		paho.Disconnect(0)
+		paho.Disconnect(leaveTime)
 		return fmt.Errorf("connect: %w", err)
 	}
 	if err := c.greet(ctx, paho, got); err != nil {
-		paho.Disconnect(0)
+		paho.Disconnect(leaveTime) // with a farewell: the will would say that the hub is offline
 		return err
 	}
 	c.out.attach(got.topics())
@@ -117,7 +118,7 @@ func (c *client) connection(ctx context.Context) error {
 		token := paho.Publish(c.out.prefix+availabilityTopic, qos, true, Offline)
 		token.WaitTimeout(time.Second)
 	}
-	paho.Disconnect(100)
+	paho.Disconnect(leaveTime)
 	return err
 }
 
@@ -159,6 +160,9 @@ func (c *client) receive(m mqtt.Message, got *arrivals) {
 		c.deliver(topic, m.Payload(), m.Retained())
 		return
 	}
+	if topic == availabilityTopic && !m.Retained() && string(m.Payload()) == Offline {
+		c.out.stillHere() // the will of another instance that came and broke off
+	}
 	got.mu.Lock()
 	defer got.mu.Unlock()
 	if echo, ok := got.echoes[topic]; ok {
@@ -197,7 +201,7 @@ func (c *client) greet(ctx context.Context, paho mqtt.Client, got *arrivals) err
 		}
 	}
 	paho.Unsubscribe(c.out.prefix+"status/#", c.out.prefix+echo.topic)
-	return c.subscribe(ctx, paho, Filters...)
+	return c.subscribe(ctx, paho, append([]string{availabilityTopic}, Filters...)...)
 }
 
 // probe asks for a live instance of the hub.

@@ -100,6 +100,7 @@ type Hub struct {
 	feed   *feed
 	inbox  chan request
 	mail   mailbox
+	media  chan struct{} // the catalogue has changed
 	saved  *volumeStore
 
 	// Owned by the loop.
@@ -125,6 +126,7 @@ func New(cfg Config) (*Hub, error) {
 		where:    fmt.Sprintf("host %s, process %d", host, os.Getpid()),
 		inbox:    make(chan request, inboxSize),
 		mail:     mailbox{ready: make(chan struct{}, 1)},
+		media:    make(chan struct{}, 1),
 		core:     session.New(cfg.Session),
 		pending:  map[string]*pending{},
 		seen:     newDedupe(),
@@ -194,6 +196,8 @@ func (h *Hub) loop(ctx context.Context, clientDone <-chan error) error {
 			for _, r := range h.mail.take() {
 				h.handleReport(r)
 			}
+		case <-h.media:
+			h.publishStatus(time.Now())
 		case <-timer.C:
 			h.step(session.Tick{})
 		}
@@ -222,6 +226,15 @@ func (h *Hub) shutDown() {
 func (h *Hub) step(in session.Input) {
 	now := time.Now()
 	h.carryOut(now, h.core.Step(now, in))
+}
+
+// MediaChanged tells the hub that its catalogue has changed, so that its status
+// says how much there is.
+func (h *Hub) MediaChanged() {
+	select {
+	case h.media <- struct{}{}:
+	default:
+	}
 }
 
 // Boot is the random name of this run of the hub, as in every payload's boot.

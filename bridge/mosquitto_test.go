@@ -155,7 +155,7 @@ func TestBrokerDies(t *testing.T) {
 // left behind is cleared.
 func TestSecondInstance(t *testing.T) {
 	m := startMosquitto(t)
-	newHouseOn(t, m.url())
+	first := newHouseOn(t, m.url())
 	second, err := New(Config{Hub: "home", Media: testMedia, Broker: BrokerConfig{URL: m.url()}, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +164,17 @@ func TestSecondInstance(t *testing.T) {
 	if !errors.Is(err, ErrHubTaken) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
 		t.Errorf("a second instance: %v", err)
 	}
+	stays := listen(t, dial(t, m.url()), availabilityTopic)
+	until(t, stays, "the first one is online", func(m busMessage) bool { return string(m.payload) == Online })
+	first.must("ping", "", session.OutcomeDone)
+
+	// One that breaks off before it knows leaves its will; the living one mends that.
+	c := dial(t, m.url())
+	if tok := c.Publish("hkw/home/"+availabilityTopic, 1, true, Offline); tok.Wait() && tok.Error() != nil {
+		t.Fatal(tok.Error())
+	}
+	until(t, stays, "it says offline", func(m busMessage) bool { return string(m.payload) == Offline })
+	until(t, stays, "the first one says online again", func(m busMessage) bool { return string(m.payload) == Online })
 }
 
 func TestTakesOverTheDead(t *testing.T) {

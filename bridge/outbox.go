@@ -128,6 +128,15 @@ func (o *outbox) attach(onBroker []string) {
 	}
 }
 
+// stillHere says online again, while a connection lasts.
+func (o *outbox) stillHere() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.live {
+		o.push(message{availabilityTopic, []byte(Online), true})
+	}
+}
+
 // detach ends a connection. unsent are messages that it took and that may never
 // have arrived.
 func (o *outbox) detach(unsent []message) {
