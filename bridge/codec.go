@@ -40,14 +40,15 @@ func invalid(format string, args ...any) *refusal {
 
 // command is a decoded message.
 type command struct {
-	route  *Route
-	name   string // of the command, also when there is no route
-	topic  string // below hkw/<hub>/
-	at     time.Time
-	id     string // "" until the hub makes one
-	key    string // the core's name for it; ids may come twice
-	values map[string]any
-	notes  []string // fields that were ignored
+	route   *Route
+	name    string // of the command, also when there is no route
+	topic   string // below hkw/<hub>/
+	at      time.Time
+	id      string // "" until the hub makes one
+	key     string // the core's name for it; ids may come twice
+	fromBus bool   // it did not come over HTTP
+	values  map[string]any
+	notes   []string // fields that were ignored
 }
 
 // speakerList is the value of a field of KindSpeakers.

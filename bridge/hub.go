@@ -26,7 +26,9 @@ import (
 
 	"hkw/session"
 	"hkw/speaker"
+	audio "hkw/speaker/decode"
 	"hkw/speaker/library"
+	"hkw/speaker/speech"
 )
 
 // inboxSize is how many commands may wait for the loop; one more is answered
@@ -37,6 +39,14 @@ const inboxSize = 256
 type Catalogue interface {
 	Resolve(name string) (library.Media, error)
 	List(query string, offset, limit int) (items []library.Media, total int)
+}
+
+// Speech turns text into sound.
+type Speech interface {
+	// Accepts tells, at once, why a text cannot be said.
+	Accepts(r speech.Request) error
+	// Opener opens the spoken text.
+	Opener(r speech.Request) speaker.Opener
 }
 
 // engine is what the hub wants of the sound engine.
@@ -53,11 +63,15 @@ type Config struct {
 	Speakers []speaker.Setup  // configured speakers
 	Discover []speaker.Driver // drivers each of whose targets becomes a speaker
 	Media    Catalogue
-	Presets  map[string]Preset // by name
-	Broker   BrokerConfig      // where the bus is
-	DataDir  string            // keeps the volumes across restarts; "" for nowhere
-	Warnings map[string]string // by speaker id: what its status says as a warning
-	Log      zerolog.Logger
+	Speech   Speech // nil: nothing is said
+	// StrictWeb is how URLs are opened that come over HTTP, where a page may have
+	// named them. Those of the bus are opened as the catalogue does.
+	StrictWeb audio.Web
+	Presets   map[string]Preset // by name
+	Broker    BrokerConfig      // where the bus is
+	DataDir   string            // keeps the volumes across restarts; "" for nowhere
+	Warnings  map[string]string // by speaker id: what its status says as a warning
+	Log       zerolog.Logger
 }
 
 // Preset is a name for something to play, with defaults of its own for what a
@@ -278,6 +292,7 @@ func (h *Hub) answerUnqueued(r request, why *refusal) {
 // handle carries out one message.
 func (h *Hub) handle(r request) {
 	cmd, why := decode(r.topic, r.payload, r.at)
+	cmd.fromBus = r.reply == nil
 	hadID := cmd.id != ""
 	if !hadID {
 		cmd.id = newCommandID()

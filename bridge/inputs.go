@@ -1,13 +1,16 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"hkw/session"
 	"hkw/speaker"
+	audio "hkw/speaker/decode"
 	"hkw/speaker/library"
+	"hkw/speaker/speech"
 )
 
 // item is what the hub knows of the sound of one playback. The core carries it
@@ -88,16 +91,53 @@ func (c *command) leftOpen(field string, value any) {
 	}
 }
 
-func (h *Hub) sayInput(*command) (session.Input, *refusal) {
-	return nil, &refusal{session.MediaUnavailable, "no speech engine configured"}
+// sayInput speaks. What is said is an announcement, unless it says otherwise: it
+// gives the music back.
+func (h *Hub) sayInput(c *command) (session.Input, *refusal) {
+	r := speech.Request{Text: c.text("say"), Voice: c.text("voice")}
+	var err error
+	if h.cfg.Speech == nil {
+		err = speech.ErrNoEngine
+	} else {
+		err = h.cfg.Speech.Accepts(r)
+	}
+	switch {
+	case errors.Is(err, speech.ErrRequest):
+		return nil, invalid("%v", err)
+	case err != nil:
+		return nil, &refusal{session.MediaUnavailable, err.Error()}
+	}
+	c.leftOpen("on_busy", string(session.Announce))
+	title := []rune(r.Text)
+	if len(title) > maxSpeechTitle {
+		title = append(title[:maxSpeechTitle], '…')
+	}
+	return h.play(c, library.NewMedia(library.Media{Kind: library.KindSpeech, Title: string(title)}, h.cfg.Speech.Opener(r))), nil
+}
+
+// maxSpeechTitle is how much of a spoken text is shown, in characters.
+const maxSpeechTitle = 80
+
+// strictWeb is a URL of which nobody knows who named it.
+type strictWeb struct {
+	url string
+	web audio.Web
+}
+
+// Open opens the URL, if it may be reached.
+func (s strictWeb) Open(ctx context.Context) (speaker.Source, error) {
+	return audio.OpenURL(ctx, s.url, s.web)
 }
 
 func (h *Hub) play(c *command, m library.Media) session.Play {
+	if m.Kind == library.KindWeb && !c.fromBus {
+		m = library.NewMedia(m, strictWeb{m.URL, h.cfg.StrictWeb})
+	}
 	ids, all := c.speakers("speakers")
 	p := session.Play{
 		Request: c.request(), Playback: newPlaybackID(), Ref: newSessionRef(),
 		Media:     &item{Media: m, command: c.id},
-		Resumable: m.Kind != library.KindWeb,
+		Resumable: m.Kind == library.KindHub || m.Kind == library.KindChime,
 		OnBusy:    session.OnBusy(c.text("on_busy")), Duck: c.flag("duck"), Volume: c.integer("volume"),
 		Speakers: ids, AllSpeakers: all,
 	}

@@ -19,7 +19,7 @@ type Stamp struct {
 // Media is what a client sees of something that can be played.
 type Media struct {
 	ID       string  `json:"id,omitempty"`       // id in the library, or a chime's name; none for web media
-	Kind     string  `json:"kind"`               // `hub` (a file of the library), `chime` (built in) or `web` (a URL)
+	Kind     string  `json:"kind"`               // `hub` (a file of the library), `chime` (built in), `web` (a URL) or `speech`
 	Title    string  `json:"title"`              // from its tags, else its file name; of a stream what it says it is playing
 	Artist   string  `json:"artist,omitempty"`   // from its tags
 	Album    string  `json:"album,omitempty"`    // from its tags

@@ -58,7 +58,7 @@ var (
 	touchFields = []Field{fieldID, fieldSession, fieldPriority, fieldPlayback}
 	playFields  = []Field{
 		fieldID, fieldSession, fieldPriority,
-		{Name: "on_busy", Kind: KindMode, Default: "`interrupt`", Doc: "How the sound meets a busy hub."},
+		{Name: "on_busy", Kind: KindMode, Default: "`interrupt`; `announce` for speech and for a chime by its topic", Doc: "How the sound meets a busy hub."},
 		{Name: "duck", Kind: KindBool, Default: "`false`", Doc: "With `announce`: lower the music instead of suspending it."},
 		fieldVolume, fieldSpeakers,
 		{Name: "ttl", Kind: KindSeconds, Min: 0, Max: 86400, Default: "no limit", Doc: "Never start later than this after the command arrived."},
@@ -89,9 +89,10 @@ var Routes = []Route{
 	},
 	{
 		Command: "say", Topic: "say", Bare: "say", input: (*Hub).sayInput,
-		Summary: "Speaks a text.",
-		Fields: with(playFields, Field{Name: "say", Aliases: []string{"Text"}, Kind: KindText, Min: 1, Max: 4096, Required: true,
-			Doc: "The text to speak."}),
+		Summary: "Speaks a text, as an announcement unless `on_busy` says otherwise.",
+		Fields: with(playFields,
+			Field{Name: "say", Aliases: []string{"Text"}, Kind: KindText, Min: 1, Max: 4096, Required: true, Doc: "The text to speak."},
+			Field{Name: "voice", Kind: KindText, Min: 1, Max: 64, Default: "the engine's", Doc: "The voice, as the speech engine calls it."}),
 	},
 	{
 		Command: "stop", Topic: "stop", Empty: true, input: (*Hub).stopInput,

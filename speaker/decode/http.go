@@ -27,13 +27,12 @@ const (
 // Web configures OpenURL. The zero value works.
 type Web struct {
 	// DialContext makes every connection: for the first address, for redirects
-	// and for what playlists name. nil is net.Dialer's, with Control.
+	// and for what playlists name. nil is net.Dialer's, within Reach.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
-	// Control is called with each address after its name was resolved and before
-	// it is connected to, as in net.Dialer. An error refuses the address: this is
-	// the place to keep streams out of a network, since no later lookup can change
-	// what was judged. Not used with DialContext.
-	Control func(network, address string, c syscall.RawConn) error
+	// Reach says where media may not come from; nil lets it come from anywhere.
+	// Addresses are judged after their names were resolved, so that no later lookup
+	// can change what was judged. Not used with DialContext.
+	Reach *Reach
 	// UserAgent is sent with requests; "" is "hkw".
 	UserAgent string
 	// HeaderTimeout is how long a server may take from being called to the end
@@ -61,7 +60,7 @@ func OpenURL(ctx context.Context, rawURL string, web Web) (speaker.Source, error
 	if err != nil {
 		return nil, mediaError(ctx, "", err)
 	}
-	f := &fetcher{web: web, seen: map[string]bool{}}
+	f := &fetcher{web: web, control: web.Reach.control(u), seen: map[string]bool{}}
 	src, err := f.open(ctx, u, 0)
 	if err != nil {
 		return nil, mediaError(ctx, plainURL(u), err)
@@ -92,9 +91,10 @@ func clipText(s string, n int) string { return s[:min(len(s), n)] }
 
 // fetcher opens one URL and what it leads to.
 type fetcher struct {
-	web   Web
-	seen  map[string]bool // the playlists that led here
-	tries int
+	web     Web
+	control func(network, address string, c syscall.RawConn) error
+	seen    map[string]bool // the playlists that led here
+	tries   int
 }
 
 // open opens u, at that depth of playlists.
@@ -146,7 +146,7 @@ func (f *fetcher) open(ctx context.Context, u *url.URL, depth int) (speaker.Sour
 func (f *fetcher) get(ctx context.Context, u *url.URL) (*webBody, error) {
 	dial := f.web.DialContext
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: headerTimeout, Control: f.web.Control}).DialContext
+		dial = (&net.Dialer{Timeout: headerTimeout, Control: f.control}).DialContext
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {

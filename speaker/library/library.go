@@ -31,9 +31,10 @@ type Kind string
 
 // The kinds of media.
 const (
-	KindHub   Kind = "hub"   // a file of the library; can be paused and resumed
-	KindChime Kind = "chime" // built in
-	KindWeb   Kind = "web"   // an http(s) URL
+	KindHub    Kind = "hub"    // a file of the library; can be paused and resumed
+	KindChime  Kind = "chime"  // built in
+	KindWeb    Kind = "web"    // an http(s) URL
+	KindSpeech Kind = "speech" // a text that is spoken
 )
 
 // Media is something that can be played. It is a value; its files may be gone
