@@ -23,9 +23,10 @@ func (m *mixer) pull(dst []float32, heard time.Time) {
 	defer m.mu.Unlock()
 	now := time.Now()
 	m.pulledAt = now
-	// While a flush is on its way only a pull that goes back in time is to stay,
-	// or one that comes so late that nothing can take it back.
-	doomed := m.flushing > 0 && heard.After(now) && m.until.Sub(heard) < skipLimit
+	// While a flush is on its way a pull that just goes on is to be taken back;
+	// one that goes back in time is the flush, and one that comes so late that it was
+	// heard already, or the first of all, stays.
+	doomed := m.flushing > 0 && heard.After(now) && heard.Sub(m.until).Abs() < skipLimit
 	m.until = heard.Add(FramesToDuration(int64(len(dst) / Channels)))
 	clear(dst)
 	heardOf := 0

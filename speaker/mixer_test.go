@@ -145,3 +145,32 @@ func TestPullBeforeFlush(t *testing.T) {
 		}
 	}
 }
+
+// A pull is only thrown away if the flush takes it back: the first of all is
+// not, nor one after which the sink just goes on. Neither may begin the sound anew.
+func TestPullThatStays(t *testing.T) {
+	now := time.Now()
+	at := func(ms int) time.Time { return now.Add(time.Duration(ms) * time.Millisecond) }
+	for name, until := range map[string]time.Time{"first of all": {}, "kept": at(1000)} {
+		r := newRing(smallRing, 0)
+		samples := make([]float32, SampleRate*Channels)
+		for i := range samples {
+			samples[i] = float32(i/Channels+1) / SampleRate
+		}
+		r.write(samples)
+		m := &mixer{until: until}
+		p := &playback{notice: make(chan struct{}, 1), ring: r}
+		v := &voice{play: p, env: envelope{base: 1}}
+		p.voices = []*voice{v}
+		m.expectFlush()
+		p.begin(newSegment(r, at(1000), 0, quiet))
+		m.add(v)
+		dst := make([]float32, 480*Channels)
+		m.pull(dst, at(1000))
+		m.flushed()
+		m.pull(dst, at(1010))
+		if dst[0] != samples[480*Channels] {
+			t.Errorf("%s: the next frame is %v, want %v", name, dst[0]*SampleRate, samples[480*Channels]*SampleRate)
+		}
+	}
+}

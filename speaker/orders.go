@@ -19,6 +19,7 @@ const (
 type swap struct {
 	orders  []Order
 	waiting map[string]bool
+	start   time.Time // when they all begin, the same for each
 	until   time.Time
 }
 
@@ -46,6 +47,7 @@ func (e *Engine) do(orders []Order) {
 func (e *Engine) undertake(orders []Order) {
 	now := time.Now()
 	waiting := map[string]bool{}
+	at := now.Add(swapMargin)
 	if starts := starting(orders); len(starts) > 0 {
 		e.lastBusy = now
 		for id := range e.toRun(starts) {
@@ -53,13 +55,12 @@ func (e *Engine) undertake(orders []Order) {
 				waiting[id] = true
 			}
 		}
-		at := now.Add(swapMargin)
 		for id := range waiting {
 			e.stations[id].run(at)
 		}
 		e.running = true
 	}
-	s := &swap{orders: orders, waiting: waiting, until: now.Add(runWait)}
+	s := &swap{orders: orders, waiting: waiting, start: at, until: now.Add(runWait)}
 	if len(waiting) == 0 {
 		e.commit(s, now)
 		return

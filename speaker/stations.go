@@ -241,8 +241,10 @@ func (e *Engine) open() map[string]bool {
 func (e *Engine) opened(st *station, sink Sink) {
 	st.sink, st.err, st.state = sink, nil, idle
 	e.show(st)
-	awaited := e.awaited != nil && e.awaited.waiting[st.setup.ID]
-	if awaited || e.running && !st.discovered {
+	switch {
+	case e.awaited != nil && e.awaited.waiting[st.setup.ID]:
+		st.run(e.awaited.start)
+	case e.running && !st.discovered:
 		st.run(time.Now().Add(swapMargin))
 	}
 }

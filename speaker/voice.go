@@ -49,7 +49,8 @@ func (v *voice) render(dst []float32, heard time.Time, doomed bool, spare *[]flo
 		seg, run := p.segmentAt(t, v)
 		run = min(run, total-i)
 		if seg != nil {
-			if !seg.begun && !doomed && seg.frame(t) > seg.from {
+			goesOn := v.seg == seg && t.Sub(v.next).Abs() < skipLimit
+			if !seg.begun && !doomed && !goesOn && seg.frame(t) > seg.from {
 				// Nobody has heard any of it yet and the first sink to come is late:
 				// begin now rather than lose the beginning.
 				seg.at, v.seg = t, nil
