@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"fmt"
+
 	"strings"
 	"sync"
 	"testing"
@@ -341,5 +342,43 @@ func TestAccessDenies(t *testing.T) {
 		if r := anna.expect(3); r.topic() != "open" {
 			t.Errorf("version %d: anna got %v", v, r)
 		}
+	}
+}
+
+// Retained messages do not grow without bound: one beyond the limit is delivered and
+// not kept, one that stands already is replaced or removed, and hubs are not held up.
+func TestRetainedAreBounded(t *testing.T) {
+	have := func(b *Broker, topic, payload string) bool {
+		pk, ok := b.server.Topics.Retained.Get(topic)
+		return ok && string(pk.Payload) == payload
+	}
+	roomy := start(t, Config{})
+	c := dialRaw(t, listen(t, roomy)).welcome(connect{id: "one"})
+	c.send(publish(4, "room", 0, 0, true, "x"))
+	c.pong()
+	if !have(roomy, "room", "x") {
+		t.Error("nothing is retained")
+	}
+	b := start(t, Config{MaxRetained: 1}) // the broker's own below $SYS are more
+	watcher := dialRaw(t, listen(t, b)).welcome(connect{id: "watcher"}).subscribed(0, "more")
+	c = dialRaw(t, listen(t, b)).welcome(connect{id: "two"})
+	c.send(publish(4, "more", 0, 0, true, "x"))
+	c.pong()
+	if have(b, "more", "x") {
+		t.Error("one more is retained")
+	}
+	if got := watcher.expect(3); got.payload() != "x" {
+		t.Errorf("it is delivered as %s", got)
+	}
+	hub := dialHub(t, b, "home").welcome(connect{version: 4, id: "hub"})
+	hub.send(publish(4, "hkw/home/status", 0, 0, true, "s"))
+	hub.pong()
+	if !have(b, "hkw/home/status", "s") {
+		t.Error("the hub's own is not retained")
+	}
+	hub.send(publish(4, "hkw/home/status", 0, 0, true, ""))
+	hub.pong()
+	if have(b, "hkw/home/status", "s") {
+		t.Error("it is not removed")
 	}
 }

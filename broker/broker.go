@@ -36,6 +36,7 @@ type Config struct {
 	MaxPacketSize   int           // bytes, in and out; 256 KiB
 	MaxTopicBytes   int           // of topics and filters; 512
 	MaxTopicLevels  int           // of topics and filters; 15
+	MaxRetained     int           // retained messages of clients, those of hubs counted too; 10,000
 	MaxPending      int           // messages that wait for one client; 1024
 	ConnectDeadline time.Duration // from the connection to its CONNECT; 3 s
 	WriteDeadline   time.Duration // for a client to take a packet; 2 s
@@ -46,6 +47,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.MaxPacketSize, 256<<10)
 	setDefault(&c.MaxTopicBytes, 512)
 	setDefault(&c.MaxTopicLevels, 15)
+	setDefault(&c.MaxRetained, 10_000)
 	setDefault(&c.MaxPending, 1024)
 	setDefault(&c.ConnectDeadline, 3*time.Second)
 	setDefault(&c.WriteDeadline, 2*time.Second)

@@ -193,6 +193,20 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	return h.broker.maySubscribe(who, topic)
 }
 
+// mayRetain tells whether there is room for one more retained message. What stands
+// already may be replaced or removed, and hubs are not asked. A message beyond is
+// delivered, and not kept.
+func (b *Broker) mayRetain(pk packets.Packet) bool {
+	if len(pk.Payload) == 0 || b.server.Topics.Retained.Len() < b.cfg.MaxRetained {
+		return true
+	}
+	if _, there := b.server.Topics.Retained.Get(pk.TopicName); there {
+		return true
+	}
+	b.log.Debug().Int("retained", b.cfg.MaxRetained).Msg("too many retained messages; one more is not kept")
+	return false
+}
+
 // OnPublish drops what must not be published, acknowledged as if it had been; a
 // QoS 1 publisher of MQTT 5 is told.
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
@@ -201,6 +215,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	}
 	who, ok := whoIs(cl)
 	if ok && h.broker.mayPublish(who, pk.TopicName) {
+		pk.FixedHeader.Retain = pk.FixedHeader.Retain && (who.hub != "" || h.broker.mayRetain(pk))
 		return pk, nil
 	}
 	h.broker.log.Debug().Str("client", cl.ID).Int("topic_bytes", len(pk.TopicName)).Msg("publish refused")
