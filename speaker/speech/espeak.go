@@ -98,13 +98,12 @@ func (e espeak) Check(ctx context.Context) error {
 	for {
 		n, err := src.Read(buf)
 		heard = heard || n > 0
-		if err == io.EOF && heard {
+		switch {
+		case errors.Is(err, io.EOF) && heard:
 			return nil
-		}
-		if err == io.EOF {
+		case errors.Is(err, io.EOF):
 			return errNothing
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func need(t testing.TB, program string) {
 	t.Skipf("%s is not installed", program)
 }
 
-// start makes a Speech that the test closes.
+// newSpeech makes a Speech that the test closes.
 func newSpeech(t *testing.T, cfg Config) *Speech {
 	t.Helper()
 	s := New(cfg)
@@ -182,4 +182,12 @@ func within(t *testing.T, d time.Duration, what string, so func() bool) {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
+}
+
+// stallFor is a short limit for a test that waits for it, and one that no busy machine reaches for every other.
+func stallFor(words string) time.Duration {
+	if strings.Contains(words, "no sound for") || strings.Contains(words, "never began") {
+		return 300 * time.Millisecond
+	}
+	return time.Minute
 }

@@ -264,10 +264,10 @@ func (s *Speech) speak(ctx context.Context, to *rendering, r Request) (err error
 		} else if idle++; err == nil && idle > 100 {
 			return io.ErrNoProgress
 		}
-		if err == io.EOF && total == 0 {
-			return errNothing
-		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // one that is wrapped tells of a connection, and is not the end of the speech
+			if total == 0 {
+				return errNothing
+			}
 			return nil
 		}
 		if err != nil {
