@@ -187,7 +187,7 @@ func (d *decoder) arrived() {
 // goTo begins a new ring at a frame. What plays keeps the old one until the new
 // one has its first samples.
 func (d *decoder) goTo(frame int64) error {
-	err := d.src.Seek(frame)
+	err := d.src.SeekTo(frame)
 	if errors.Is(err, ErrNotSeekable) {
 		d.tell(decoded{seek: true, err: err})
 		return nil

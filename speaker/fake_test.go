@@ -296,7 +296,7 @@ func (r *reader) Read(dst []float32) (int, error) {
 	return int(n), nil
 }
 
-func (r *reader) Seek(f int64) error {
+func (r *reader) SeekTo(f int64) error {
 	if r.fixed {
 		return speaker.ErrNotSeekable
 	}

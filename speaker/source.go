@@ -38,8 +38,8 @@ type Source interface {
 	// Read fills dst with interleaved 48 kHz stereo samples and returns the number
 	// of frames, at most len(dst)/2. It returns 0 and io.EOF after the last frame.
 	Read(dst []float32) (frames int, err error)
-	// Seek goes to a frame counted from the beginning; ErrNotSeekable if it can't.
-	Seek(frame int64) error
+	// SeekTo goes to a frame counted from the beginning; ErrNotSeekable if it can't.
+	SeekTo(frame int64) error
 	// Info describes the source.
 	Info() Info
 	// Title is what the source says it is playing now (ICY metadata), "" if nothing.

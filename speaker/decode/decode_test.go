@@ -45,7 +45,7 @@ func TestSamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = fwd.Close() }()
-			if fwd.Info().Seekable || !errors.Is(fwd.Seek(0), speaker.ErrNotSeekable) {
+			if fwd.Info().Seekable || !errors.Is(fwd.SeekTo(0), speaker.ErrNotSeekable) {
 				t.Error("a pipe can be sought")
 			}
 			if streamed := readAll(t, fwd); !equal(streamed, got) {
@@ -90,7 +90,7 @@ func TestSeek(t *testing.T) {
 			}
 			buf := make([]float32, 2*1500)
 			for _, p := range places {
-				if err := src.Seek(int64(p)); err != nil {
+				if err := src.SeekTo(int64(p)); err != nil {
 					t.Fatal(err)
 				}
 				n := 0
@@ -110,14 +110,14 @@ func TestSeek(t *testing.T) {
 			}
 			// Beyond the end is the end, and from there one can go back.
 			for _, p := range []int64{int64(total), int64(total) + 1, 1 << 40, 1 << 62} {
-				if err := src.Seek(p); err != nil {
+				if err := src.SeekTo(p); err != nil {
 					t.Fatal(err)
 				}
 				if n, err := src.Read(buf); n != 0 || !errors.Is(err, io.EOF) {
 					t.Fatalf("at %d: %d frames, %v", p, n, err)
 				}
 			}
-			if err := src.Seek(0); err != nil {
+			if err := src.SeekTo(0); err != nil {
 				t.Fatal(err)
 			}
 			if again := readAll(t, src); !equal(again, all) {
@@ -167,7 +167,7 @@ func TestDamaged(t *testing.T) {
 				src, err := Open(context.Background(), bytes.NewReader(b), Options{FFmpeg: "-"})
 				if err == nil {
 					_, err = readRest(src, 48000*600)
-					if e := src.Seek(1000); e == nil {
+					if e := src.SeekTo(1000); e == nil {
 						_, _ = src.Read(make([]float32, 2000))
 					}
 					_ = src.Close()
@@ -247,7 +247,7 @@ func TestPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = src.Close() }()
-	if err := src.Seek(7); !errors.Is(err, errPanic) || !errors.Is(err, speaker.ErrMedia) {
+	if err := src.SeekTo(7); !errors.Is(err, errPanic) || !errors.Is(err, speaker.ErrMedia) {
 		t.Errorf("seek: %v", err)
 	}
 	for range 3 {
@@ -273,7 +273,7 @@ func TestContext(t *testing.T) {
 		if n, err := src.Read(make([]float32, 100)); n != 0 || !errors.Is(err, context.Canceled) || !errors.Is(err, speaker.ErrMedia) {
 			t.Errorf("%d, %v", n, err)
 		}
-		if err := src.Seek(0); !errors.Is(err, context.Canceled) {
+		if err := src.SeekTo(0); !errors.Is(err, context.Canceled) {
 			t.Errorf("seek: %v", err)
 		}
 		_ = src.Close()
@@ -312,7 +312,7 @@ func TestContext(t *testing.T) {
 		if _, err := src.Read(make([]float32, 10)); !errors.Is(err, speaker.ErrMedia) {
 			t.Errorf("%v", err)
 		}
-		if err := src.Seek(0); err == nil {
+		if err := src.SeekTo(0); err == nil {
 			t.Error("a closed source can be sought")
 		}
 	})

@@ -174,7 +174,7 @@ func TestFFmpeg(t *testing.T) {
 				t.Errorf("%.1f dB", db)
 			}
 			for _, p := range []int{len(got) / 4, 3, len(got) / 3} {
-				if err := src.Seek(int64(p)); err != nil {
+				if err := src.SeekTo(int64(p)); err != nil {
 					t.Fatal(err)
 				}
 				if again := readAll(t, src); !equal(again, got[2*p:]) {
@@ -216,7 +216,7 @@ func TestFFmpegEnds(t *testing.T) {
 			case "context":
 				cancel()
 			case "seek":
-				if err := src.Seek(0); err != nil {
+				if err := src.SeekTo(0); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -239,10 +239,8 @@ func (s *source) decode() (b block, err error) {
 	return s.dec.next()
 }
 
-// Seek implements speaker.Source. It goes to exactly that frame, or to the end.
-//
-//nolint:govet // this is not io.Seeker's
-func (s *source) Seek(frame int64) (err error) {
+// SeekTo implements speaker.Source. It goes to exactly that frame, or to the end.
+func (s *source) SeekTo(frame int64) (err error) {
 	if s.failed != nil && !errors.Is(s.failed, io.EOF) {
 		return s.failed
 	}

@@ -193,8 +193,7 @@ func (s *chimeSource) Read(dst []float32) (int, error) {
 	return n / 2, nil
 }
 
-//nolint:govet // speaker.Source's Seek, not io.Seeker's
-func (s *chimeSource) Seek(frame int64) error {
+func (s *chimeSource) SeekTo(frame int64) error {
 	s.pos = int(max(0, min(frame, int64(len(s.samples)/2)))) * 2
 	return nil
 }

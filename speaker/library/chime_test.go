@@ -64,13 +64,13 @@ func TestChimes(t *testing.T) {
 		if !loud(all[:2*960]) || !loud(all[len(all)*3/4:]) {
 			t.Errorf("%s: too much of it is silence", m.ID)
 		}
-		if err := src.Seek(1000); err != nil {
+		if err := src.SeekTo(1000); err != nil {
 			t.Fatal(err)
 		}
 		if again := play(t, src); !slices.Equal(again, all[2000:]) {
 			t.Errorf("%s: after a seek it differs", m.ID)
 		}
-		if err := src.Seek(1 << 40); err != nil {
+		if err := src.SeekTo(1 << 40); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := src.Read(make([]float32, 2)); n != 0 || !errors.Is(err, io.EOF) {

@@ -39,7 +39,7 @@ func (r *ramp) Read(dst []float32) (int, error) {
 // value is never 0, and of 16 bit precision.
 func value(frame int64) float32 { return float32(frame%16000+1) / 32768 }
 
-func (r *ramp) Seek(f int64) error { r.at = f; return nil }
+func (r *ramp) SeekTo(f int64) error { r.at = f; return nil }
 func (r *ramp) Info() speaker.Info {
 	return speaker.Info{Duration: speaker.FramesToDuration(r.frames), Seekable: true, Codec: "ramp"}
 }

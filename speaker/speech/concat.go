@@ -60,10 +60,8 @@ func (s *sequence) Read(dst []float32) (int, error) {
 	return 0, io.EOF
 }
 
-// Seek implements speaker.Source. It needs to know how long each part but the last one is.
-//
-//nolint:govet // this is not io.Seeker's
-func (s *sequence) Seek(frame int64) error {
+// SeekTo implements speaker.Source. It needs to know how long each part but the last one is.
+func (s *sequence) SeekTo(frame int64) error {
 	if !s.Info().Seekable {
 		return speaker.ErrNotSeekable
 	}
@@ -74,11 +72,11 @@ func (s *sequence) Seek(frame int64) error {
 			frame -= length
 			continue
 		}
-		if err := part.Seek(frame); err != nil {
+		if err := part.SeekTo(frame); err != nil {
 			return err
 		}
 		for _, later := range s.parts[i+1:] {
-			if err := later.Seek(0); err != nil {
+			if err := later.SeekTo(0); err != nil {
 				return err
 			}
 		}

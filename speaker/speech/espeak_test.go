@@ -249,7 +249,7 @@ func TestEspeakStreams(t *testing.T) {
 	if d := src.Info().Duration; d != 0 {
 		t.Errorf("nobody can know that it takes %s", d)
 	}
-	if err := src.Seek(0); err != nil {
+	if err := src.SeekTo(0); err != nil {
 		t.Error(err)
 	}
 	cancel()

@@ -112,7 +112,7 @@ type sound struct {
 }
 
 func (s *sound) Read(dst []float32) (int, error) { return s.read(dst) }
-func (s *sound) Seek(f int64) error { //nolint:govet // not io.Seeker's
+func (s *sound) SeekTo(f int64) error {
 	if s.seek == nil {
 		return speaker.ErrNotSeekable
 	}

@@ -147,7 +147,9 @@ func TestHTTPMisbehaves(t *testing.T) {
 		{"page", answers(502, "<html><body>nginx</body></html>"), []string{"502 Bad Gateway"}},
 		{"limited", answers(429, strings.Repeat("too much ", 100000)), []string{"429", "too much", "…"}},
 		{"empty status", answers(204, ""), []string{"204"}},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) }, []string{"307", "not followed"}},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, []string{"307", "not followed"}},
 		{"redirect of old", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, []string{"302", "not followed"}},
 		{"echoes the key", func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(500)

@@ -36,10 +36,8 @@ func (l *listener) Read(dst []float32) (int, error) {
 	return n, nil
 }
 
-// Seek implements speaker.Source. Beyond the end is the end.
-//
-//nolint:govet // this is not io.Seeker's
-func (l *listener) Seek(frame int64) error {
+// SeekTo implements speaker.Source. Beyond the end is the end.
+func (l *listener) SeekTo(frame int64) error {
 	frame = max(0, frame)
 	if frame > 0 {
 		// Where the end is must be known to stop at it.

@@ -114,7 +114,7 @@ func TestSound(t *testing.T) {
 				t.Errorf("%s: %+v %q", c.name, src.Info(), src.Title())
 			}
 			for _, from := range []int{0, c.frames - 1, c.frames / 2, c.frames, c.frames + 1000, -5, 0} {
-				if err := src.Seek(int64(from)); err != nil {
+				if err := src.SeekTo(int64(from)); err != nil {
 					t.Fatalf("%s %d: seek %d: %v", c.name, i, from, err)
 				}
 				var got []float32
@@ -134,7 +134,7 @@ func TestSound(t *testing.T) {
 				}
 			}
 			_ = src.Close()
-			if _, err := src.Read(make([]float32, 2)); err == nil || err == io.EOF {
+			if _, err := src.Read(make([]float32, 2)); err == nil || errors.Is(err, io.EOF) {
 				t.Errorf("%s: a closed source answers %v", c.name, err)
 			}
 			_ = s.Close()
@@ -261,7 +261,7 @@ func TestLeave(t *testing.T) {
 		_ = a.Close()
 		_ = a.Close()
 		time.Sleep(3500 * time.Millisecond)
-		b.Seek(4)
+		b.SeekTo(4)
 		if n, err := b.Read(make([]float32, 2)); n != 1 || err != nil {
 			t.Errorf("%d, %v: one has left, and the other hears nothing", n, err)
 		}
@@ -282,7 +282,7 @@ func TestLeave(t *testing.T) {
 		if time.Since(began) > 0 {
 			t.Error("Close waits")
 		}
-		_ = c.Seek(0)
+		_ = c.SeekTo(0)
 		_, err := listen(c)
 		wantMedia(t, err, ErrClosed.Error())
 		_, err = say(t.Context(), s, Request{Text: "hello"})
@@ -327,7 +327,7 @@ func TestConcat(t *testing.T) {
 	}
 	whole := of(1001, 77, 3000)
 	for _, from := range []int{0, 1000, 1001, 1077, 1078, 4077, 4078, 9999, 500} {
-		if err := src.Seek(int64(from)); err != nil {
+		if err := src.SeekTo(int64(from)); err != nil {
 			t.Fatal(err)
 		}
 		var got []float32
@@ -361,7 +361,7 @@ func TestConcat(t *testing.T) {
 		s.info.Duration = 0
 		return s, nil
 	}), part(5)).Open(t.Context())
-	if err != nil || !errors.Is(src.Seek(1), speaker.ErrNotSeekable) || src.Info().Seekable || src.Info().Duration != 0 {
+	if err != nil || !errors.Is(src.SeekTo(1), speaker.ErrNotSeekable) || src.Info().Seekable || src.Info().Duration != 0 {
 		t.Errorf("%v, %+v", err, src.Info())
 	}
 	src, err = Concat().Open(t.Context())

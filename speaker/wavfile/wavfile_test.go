@@ -213,7 +213,7 @@ func (s *steps) Read(dst []float32) (int, error) {
 	s.at += n
 	return int(n), nil
 }
-func (s *steps) Seek(int64) error   { return speaker.ErrNotSeekable }
+func (s *steps) SeekTo(int64) error { return speaker.ErrNotSeekable }
 func (s *steps) Info() speaker.Info { return speaker.Info{Codec: "steps"} }
 func (s *steps) Title() string      { return "" }
 func (s *steps) Close() error       { return nil }
