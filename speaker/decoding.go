@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -182,6 +183,9 @@ func (d *decoder) arrived() {
 	}
 	d.tell(decoded{info: d.info, ring: d.ring, seek: d.seek})
 	d.told, d.seek = true, false
+	// The engine now stands next in line behind this goroutine, which has much to
+	// decode yet; where all cores are busy that would be a millisecond or two.
+	runtime.Gosched()
 }
 
 // goTo begins a new ring at a frame. What plays keeps the old one until the new
