@@ -24,7 +24,7 @@ import (
 
 var (
 	// ErrNoEngine is why nothing is said where there is nothing to say it with.
-	ErrNoEngine = errors.New("no speech engine: apt-get install espeak-ng, or configure a Wyoming server (Piper, for one) or an OpenAI-compatible HTTP service")
+	ErrNoEngine = errors.New("no speech engine configured: apt-get install espeak-ng, or configure a Wyoming server (Piper, for one) or an OpenAI-compatible HTTP service")
 	// ErrRequest is wrapped by the errors of requests that no engine would be asked: the text or the voice is at fault.
 	ErrRequest = errors.New("cannot be said")
 	// ErrClosed is why speech ends when its Speech was closed.
