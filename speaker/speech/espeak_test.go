@@ -205,11 +205,14 @@ func TestEspeakMisbehaves(t *testing.T) {
 // A grandchild is killed with its parent: when the listener leaves, and when the parent has ended by itself.
 func TestEspeakForks(t *testing.T) {
 	wav := wavFile(t, 22050)
-	for _, c := range []struct{ name, body string }{
-		{"and both hang", "cat " + wav + "; sleep 1000 & echo $! >>\"$0.pid\"; wait"},
-		{"and leaves it", "cat " + wav + "; sleep 1000 & echo $! >>\"$0.pid\""},
-		{"and leaves it mute", "cat " + wav + "; sleep 1000 >/dev/null 2>&1 & echo $! >>\"$0.pid\""},
-		{"and leaves it with the complaints", "cat " + wav + "; sleep 1000 >/dev/null & echo $! >>\"$0.pid\""},
+	for _, c := range []struct {
+		name, body string
+		leave      bool // before the end
+	}{
+		{"and both hang", "cat " + wav + "; sleep 1000 & echo $! >>\"$0.pid\"; wait", true},
+		{"and leaves it", "cat " + wav + "; sleep 1000 & echo $! >>\"$0.pid\"", true},
+		{"and leaves it mute", "cat " + wav + "; sleep 1000 >/dev/null 2>&1 & echo $! >>\"$0.pid\"", false},
+		{"and leaves it with the complaints", "cat " + wav + "; sleep 1000 >/dev/null & echo $! >>\"$0.pid\"", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -220,8 +223,10 @@ func TestEspeakForks(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := pids(t, e.(espeak).path+".pid", 2)
-			if err := src.Close(); err != nil {
-				t.Fatal(err)
+			if c.leave {
+				_ = src.Close()
+			} else if got, err := listen(src); err != nil || seconds(got) != 1 {
+				t.Errorf("%.3f s, %v", seconds(got), err)
 			}
 			for _, pid := range all {
 				within(t, 10*time.Second, "it is gone", func() bool { return !alive(pid) })

@@ -48,7 +48,7 @@ func listen(src speaker.Source) (samples []float32, err error) {
 	for {
 		n, err := src.Read(buf)
 		samples = append(samples, buf[:2*n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return samples, nil
 		}
 		if err != nil {

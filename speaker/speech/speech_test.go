@@ -122,7 +122,7 @@ func TestSound(t *testing.T) {
 				for {
 					n, err := src.Read(buf)
 					got = append(got, buf[:2*n]...)
-					if err == io.EOF {
+					if errors.Is(err, io.EOF) {
 						break
 					}
 					if err != nil {
@@ -195,7 +195,7 @@ func TestLimits(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
 				e := &fake{name: "x", speak: c.speak}
-				s := New(Config{Engine: e, CacheDir: dir, Length: 3 * time.Second})
+				s := New(Config{Engine: e, CacheDir: dir, Length: 3 * time.Second, Renderings: 1})
 				began := time.Now()
 				for range 2 { // a failure is not kept either
 					_, err := say(t.Context(), s, Request{Text: "hello"})
@@ -287,6 +287,44 @@ func TestLeave(t *testing.T) {
 		wantMedia(t, err, ErrClosed.Error())
 		_, err = say(t.Context(), s, Request{Text: "hello"})
 		wantMedia(t, err, ErrClosed.Error())
+	})
+}
+
+// What has failed is tried again, though somebody still holds the one that failed.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := slow(5)
+		good := e.speak
+		e.speak = func(ctx context.Context, r Request) (speaker.Source, error) {
+			src, _ := good(ctx, r)
+			s := src.(*sound)
+			read, n := s.read, 0
+			s.read = func(dst []float32) (int, error) {
+				if n++; n > 2 {
+					return 0, errors.New("broken")
+				}
+				return read(dst)
+			}
+			return s, nil
+		}
+		s := New(Config{Engine: e})
+		defer s.Close()
+		held, err := s.Opener(Request{Text: "hello"}).Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Close()
+		time.Sleep(time.Minute)
+		e.speak = good
+		if got := mustSay(t, s, Request{Text: "hello"}); len(got) != 10 {
+			t.Errorf("%d samples", len(got))
+		}
+		// What was spoken before it broke is heard, and then why there is no more.
+		if n, err := held.Read(make([]float32, 20)); n != 2 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		_, err = held.Read(make([]float32, 20))
+		wantMedia(t, err, "broken")
 	})
 }
 
