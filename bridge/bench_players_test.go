@@ -147,7 +147,14 @@ func (s *stage) report(b *testing.B, took map[string]times, suffix string) {
 // sample: negative is before it.
 func reportResults(b *testing.B, t times) {
 	b.ReportMetric(t.at(0.5).Seconds()*1000, "hkw-result-p50-ms")
-	b.ReportMetric(t.at(1).Seconds()*1000, "hkw-result-max-ms")
+	b.ReportMetric(t.at(0.95).Seconds()*1000, "hkw-result-p95-ms")
+	late := 0
+	for _, d := range t {
+		if d > 0 {
+			late++
+		}
+	}
+	b.ReportMetric(100*float64(late)/float64(len(t)), "hkw-result-late-%")
 }
 
 // start starts a program that the benchmark ends.
