@@ -85,10 +85,20 @@ func (e *envelope) apply(s []float32, t time.Time) {
 		}
 		return
 	}
-	for i := 0; i < len(s); i += Channels {
-		g := e.value(t.Add(FramesToDuration(int64(i / Channels))))
-		s[i] *= g
-		s[i+1] *= g
+	for n, i := int64(len(s)/Channels), int64(0); i < n; {
+		at := t.Add(FramesToDuration(i))
+		gain, step, until := e.line(at)
+		run := n - i
+		if !until.IsZero() {
+			run = min(run, max(1, DurationToFrames(until.Sub(at))))
+		}
+		part := s[i*Channels : (i+run)*Channels]
+		for k := 0; k < len(part); k += Channels {
+			g := gain + step*float32(k/Channels)
+			part[k] *= g
+			part[k+1] *= g
+		}
+		i += run
 	}
 }
 
@@ -100,4 +110,24 @@ func (e *envelope) constant(from, to time.Time) (float32, bool) {
 		}
 	}
 	return e.value(from), true
+}
+
+// line is the gain at t, by how much it changes with each frame, and until when it
+// goes on like that; zero if for ever.
+func (e *envelope) line(t time.Time) (gain, step float32, until time.Time) {
+	for i := len(e.ramps) - 1; i >= 0; i-- {
+		r := e.ramps[i]
+		if t.Before(r.at) {
+			until = r.at
+			continue
+		}
+		if end := r.at.Add(r.over); t.Before(end) {
+			step = (r.to - r.from) * float32(FramesToDuration(1)) / float32(r.over)
+			if until.IsZero() || end.Before(until) {
+				until = end
+			}
+		}
+		return r.value(t), step, until
+	}
+	return e.base, 0, until
 }
