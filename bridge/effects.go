@@ -11,19 +11,23 @@ import (
 )
 
 // carryOut does what the core decided: the orders first, because sound is what
-// is waited for; then the snapshot, the events and the results, in this order,
+// is waited for (only what changes loudness can wait for the result); then the snapshot, the events and the results, in this order,
 // because whoever has a result is to find everything true; and last the small
 // topics, which repeat the snapshot piece by piece and would only make the result
 // wait.
 func (h *Hub) carryOut(now time.Time, effects []session.Effect) {
 	var orders []speaker.Order
+	urgent := false
 	for _, e := range effects {
 		if o, ok := e.(session.Order); ok {
 			orders = append(orders, h.order(o))
+			urgent = urgent || o.Verb != session.VerbMix
 		}
 	}
-	if len(orders) > 0 {
+	if urgent {
 		h.engine.Do(orders)
+	} else if len(orders) > 0 {
+		defer h.engine.Do(orders)
 	}
 	changed := false
 	for _, e := range effects {
