@@ -98,6 +98,9 @@ func (h *Hub) finish(key string, r session.Result) {
 		return
 	}
 	delete(h.pending, key)
+	if p.refused != nil && r.Code == "" {
+		r = session.Result{Outcome: session.OutcomeRejected, Code: p.refused.code, Message: p.refused.message, Ref: r.Ref}
+	}
 	res := Result{ID: p.cmd.id, Command: p.cmd.name, Outcome: r.Outcome, Error: r.Code, Message: r.Message,
 		Session: r.Token, SessionRef: r.Ref, Playback: r.Playback, Expires: timeOrNil(r.Expires), Notes: p.cmd.notes}
 	if r.Playback != "" {
@@ -118,8 +121,11 @@ func (h *Hub) finish(key string, r session.Result) {
 	}
 	h.reply(p, res)
 	level := h.log.Info()
-	if r.Code == Internal {
+	switch {
+	case r.Code == Internal:
 		level = h.log.Error()
+	case p.cmd.route != nil && p.cmd.route.reads:
+		level = h.log.Debug()
 	}
 	level.Str("cmd", p.cmd.name).Str("id", p.cmd.id).Str("outcome", string(r.Outcome)).Str("code", string(r.Code)).
 		Str("session", r.Ref).Int("priority", r.Priority).Float64("dur_ms", float64(time.Since(p.started).Microseconds())/1000).Msg("command")

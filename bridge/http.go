@@ -53,6 +53,7 @@ type HTTPConfig struct {
 //	GET  /openapi.json          the description of all this; /docs shows it to people
 //	GET  /healthz               whether every hub has its broker
 //	GET  /mqtt                  MQTT over WebSocket
+//	GET  /v1/…, /api/v1/…       HKWHub's commands, for the default hub
 //
 // It adds no rule of its own: what a command may do is decided where it is
 // decided for the bus. Who may ask at all is Guard's.
@@ -71,7 +72,7 @@ func NewHandler(cfg HTTPConfig) http.Handler {
 	if cfg.WebSocket != nil {
 		mux.Handle("GET /mqtt", cfg.WebSocket)
 	}
-	return cfg.Guard.protect(mux)
+	return cfg.Guard.protect(s.dialects(mux))
 }
 
 // server answers HTTP requests for hubs.
@@ -249,14 +250,20 @@ func (h *Hub) Retained(topic string) ([]byte, bool) {
 // topic (below hkw/<hub>/), and waits for its result. It returns an error only when
 // ctx is done first; the command goes on then.
 func (h *Hub) Command(ctx context.Context, topic string, payload []byte) (Result, error) {
-	reply := make(chan Result, 1)
-	h.enqueue(request{topic: topic, payload: payload, at: time.Now(), reply: reply})
 	select {
-	case r := <-reply:
+	case r := <-h.submit(request{topic: topic, payload: payload, overHTTP: true}):
 		return r, nil
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
+}
+
+// submit enqueues a command, and returns where its one result will be.
+func (h *Hub) submit(r request) <-chan Result {
+	reply := make(chan Result, 1)
+	r.at, r.reply = time.Now(), reply
+	h.enqueue(r)
+	return reply
 }
 
 func reply(w http.ResponseWriter, status int, body []byte) {

@@ -90,13 +90,15 @@ type request struct {
 	payload  []byte
 	retained bool
 	at       time.Time
-	reply    chan<- Result // nil on the bus; buffered, gets one result
+	overHTTP bool
+	reply    chan<- Result // of who waits beside the bus; buffered, gets one result
 }
 
 // pending is a command whose result is still to come.
 type pending struct {
 	cmd      *command
 	decorate func(*Result)
+	refused  *refusal  // what it is answered with, should its session live
 	key      dedupeKey // zero if the command named no id
 	waiters  []chan<- Result
 	started  time.Time
@@ -104,17 +106,18 @@ type pending struct {
 
 // Hub is one hub: an address on the bus.
 type Hub struct {
-	cfg    Config
-	log    zerolog.Logger
-	boot   string
-	where  string // instance, as ping tells it
-	engine engine
-	out    *outbox
-	feed   *feed
-	inbox  chan request
-	mail   mailbox
-	media  chan struct{} // the catalogue has changed
-	saved  *volumeStore
+	cfg     Config
+	log     zerolog.Logger
+	boot    string
+	where   string // instance, as ping tells it
+	engine  engine
+	out     *outbox
+	feed    *feed
+	inbox   chan request
+	mail    mailbox
+	media   chan struct{} // the catalogue has changed
+	saved   *volumeStore
+	dialect *dialectBus // HKWHub's clients on the bus
 
 	// Owned by the loop.
 	core     *session.Core
@@ -148,6 +151,7 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h.feed = newFeed(h.boot)
 	h.out = newOutbox("hkw/"+cfg.Hub+"/", h.feed)
+	h.dialect = newDialectBus(h)
 	h.saved = openVolumes(cfg.DataDir, cfg.Hub, h.log)
 	h.engine = speaker.NewEngine(speaker.Config{
 		Speakers: cfg.Speakers, Discover: cfg.Discover, Report: h.mail.put,
@@ -176,11 +180,13 @@ func (h *Hub) Run(ctx context.Context) error {
 		log: h.cfg.Log.With().Str("component", "mqtt").Str("hub", h.cfg.Hub).Logger()}
 	wg.Go(func() { clientDone <- c.run(clientCtx) })
 	wg.Go(func() { h.saved.run(clientCtx) })
+	stopDialect := h.dialect.start()
 
 	h.publishStatus(time.Now())
 	err := h.loop(ctx, clientDone)
 
 	h.shutDown()
+	stopDialect() // its last answers leave with the client
 	h.feed.close()
 	stopClient()
 	stopEngine()
@@ -262,6 +268,10 @@ func (h *Hub) ID() string { return h.cfg.Hub }
 // deliver takes a message from the MQTT client. It never blocks: when the inbox
 // is full, the command is answered with Busy beside the loop.
 func (h *Hub) deliver(topic string, payload []byte, retained bool) {
+	if topic == dialectTopic {
+		h.dialect.deliver(payload, retained)
+		return
+	}
 	h.enqueue(request{topic: topic, payload: payload, retained: retained, at: time.Now()})
 }
 
@@ -291,7 +301,7 @@ func (h *Hub) answerUnqueued(r request, why *refusal) {
 // handle carries out one message.
 func (h *Hub) handle(r request) {
 	cmd, why := decode(r.topic, r.payload, r.at)
-	cmd.fromBus = r.reply == nil
+	cmd.fromBus = !r.overHTTP
 	hadID := cmd.id != ""
 	if !hadID {
 		cmd.id = newCommandID()
@@ -324,6 +334,11 @@ func (h *Hub) handle(r request) {
 	var in session.Input
 	if why == nil {
 		in, why = cmd.route.input(h, cmd)
+		if why != nil && why.code != session.InvalidCommand && cmd.text("session") != "" {
+			// A dead session is what its client has to hear first; a live one is
+			// renewed by a command that is refused as by any other.
+			in, p.refused, why = session.Read{Request: cmd.request()}, why, nil
+		}
 	}
 	switch {
 	case why != nil:

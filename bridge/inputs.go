@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hkw/session"
@@ -176,7 +177,33 @@ func (h *Hub) pauseInput(c *command) (session.Input, *refusal) {
 
 func (h *Hub) resumeInput(c *command) (session.Input, *refusal) {
 	ids, all := c.speakers("speakers")
-	return session.Resume{Request: c.request(), Playback: c.text("playback"), Speakers: ids, AllSpeakers: all}, nil
+	in := session.Resume{Request: c.request(), Playback: c.text("playback"), Speakers: ids, AllSpeakers: all}
+	if name := c.text("media"); name != "" {
+		m, why := h.resolve(name)
+		if why != nil {
+			return nil, why
+		}
+		paused, ok := h.pausedWith(m, in)
+		if !ok {
+			return nil, &refusal{session.NothingToResume, fmt.Sprintf("%q is not paused", clip(name))}
+		}
+		in.Playback = paused
+	}
+	return in, nil
+}
+
+// pausedWith finds the paused playback of a media that a resume can be about, the
+// one paused last.
+func (h *Hub) pausedWith(m library.Media, in session.Resume) (playback string, ok bool) {
+	own, _ := h.core.Session(time.Now(), in.Session)
+	for _, p := range slices.Backward(h.core.View().Paused) {
+		it := p.Media.(*item)
+		if it.ID == m.ID && it.Kind == m.Kind && it.URL == m.URL && (in.Session == "" || p.Ref == own.Ref) &&
+			(in.Playback == "" || p.ID == in.Playback) {
+			return p.ID, true
+		}
+	}
+	return "", false
 }
 
 func (h *Hub) seekInput(c *command) (session.Input, *refusal) {
@@ -206,6 +233,33 @@ func (h *Hub) speakersInput(c *command) (session.Input, *refusal) {
 	in.Add, _ = c.speakers("add")
 	in.Remove, _ = c.speakers("remove")
 	return in, nil
+}
+
+func (h *Hub) getInput(c *command) (session.Input, *refusal) {
+	h.decorate(c, func(r *Result) { r.State = h.sessionState(c.text("session")) })
+	return session.Read{Request: c.request()}, nil
+}
+
+// sessionState describes a session to who has its token; nil if it ends just now.
+func (h *Hub) sessionState(token string) *SessionState {
+	v, ok := h.core.Session(time.Now(), token)
+	if !ok {
+		return nil
+	}
+	s := &SessionState{State: v.State, Priority: v.Priority, Speakers: notNil(v.Speakers)}
+	hub := h.core.View()
+	its := hub.Paused
+	for _, p := range []*session.PlaybackView{hub.Current, hub.Beneath} {
+		if p != nil {
+			its = append(its, *p)
+		}
+	}
+	for _, p := range its {
+		if p.ID == v.Playback {
+			s.Playing = h.playbackOrNil(&p)
+		}
+	}
+	return s
 }
 
 func (h *Hub) mediaInput(c *command) (session.Input, *refusal) {

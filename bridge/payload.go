@@ -87,6 +87,14 @@ type SessionStatus struct {
 	Stamp
 }
 
+// SessionState is what who has a session's token may know of it, in the result of session/get.
+type SessionState struct {
+	State    session.PlayerState `json:"player_state"` // of what it played last
+	Priority int                 `json:"priority"`     // of its commands that name none
+	Speakers []string            `json:"speakers"`     // its selection
+	Playing  *Playback           `json:"playing"`      // what it plays, or holds paused or suspended: see its phase
+}
+
 // Event tells of one change of a playback, on event/playback.
 type Event struct {
 	Event session.EventKind `json:"event"` // what happened
@@ -114,6 +122,7 @@ type Result struct {
 	Current    *Playback       `json:"current,omitempty"`     // of a refusal: who holds the hub
 	List       []Media         `json:"list,omitempty"`        // of `media`: what was found
 	Total      *int            `json:"total,omitempty"`       // of `media`: how many match in all
+	State      *SessionState   `json:"state,omitempty"`       // of `session/get`: how the session stands
 	Instance   string          `json:"instance,omitempty"`    // of `ping`: where the hub runs
 	Notes      []string        `json:"notes,omitempty"`       // fields that were ignored
 	Repeated   bool            `json:"repeated,omitempty"`    // the command had come before; this is its first result again

@@ -17,6 +17,7 @@ type Route struct {
 	Empty   bool   // an empty payload is a command
 	Fields  []Field
 	Summary string
+	reads   bool // it only asks; programs ask often
 	input   func(*Hub, *command) (session.Input, *refusal)
 }
 
@@ -107,7 +108,9 @@ var Routes = []Route{
 	{
 		Command: "resume", Topic: "resume", Empty: true, input: (*Hub).resumeInput,
 		Summary: "Continues what was paused, if it may be heard now.",
-		Fields:  append(append([]Field{}, touchFields...), fieldSpeakers),
+		Fields: append(append([]Field{}, touchFields...), fieldSpeakers,
+			Field{Name: "media", Aliases: []string{"PersistentID"}, Kind: KindMedia, Min: 1, Max: 4096, Default: "whatever is paused",
+				Doc: "Continue this media only; else `NothingToResume`."}),
 	},
 	{
 		Command: "seek", Topic: "seek", Bare: "position", input: (*Hub).seekInput,
@@ -146,7 +149,12 @@ var Routes = []Route{
 			{Name: "remove", Kind: KindSpeakers, Default: "none", Doc: "Speakers to take away."}},
 	},
 	{
-		Command: "media", Topic: "media", Bare: "query", Empty: true, input: (*Hub).mediaInput,
+		Command: "session/get", Topic: "session/get", reads: true, input: (*Hub).getInput,
+		Summary: "Tells how a session stands; the result carries `state`.",
+		Fields:  []Field{required(fieldSession), fieldID},
+	},
+	{
+		Command: "media", Topic: "media", Bare: "query", Empty: true, reads: true, input: (*Hub).mediaInput,
 		Summary: "Lists what can be played by name; the result carries `list` and `total`.",
 		Fields: []Field{fieldID, fieldSession,
 			{Name: "query", Kind: KindText, Min: 0, Max: 256, Default: "everything", Doc: "Words that title, artist, album or path must contain."},
@@ -154,7 +162,7 @@ var Routes = []Route{
 			{Name: "limit", Kind: KindInt, Min: 1, Max: 500, Default: "50", Doc: "How many to give."}},
 	},
 	{
-		Command: "ping", Topic: "ping", Empty: true, input: (*Hub).pingInput,
+		Command: "ping", Topic: "ping", Empty: true, reads: true, input: (*Hub).pingInput,
 		Summary: "Asks whether the hub is there; the result's `instance` says where it runs.",
 		Fields:  []Field{fieldID},
 	},

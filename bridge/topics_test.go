@@ -27,7 +27,7 @@ func TestTopicsTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables := map[string]string{"commands": commandsTable(), "fields": fieldsTables(), "codes": codesTable(), "retained": retainedTable()}
+	tables := map[string]string{"commands": commandsTable(), "fields": fieldsTables(), "codes": codesTable(), "retained": retainedTable(), "hkwhub": hkwhubTable()}
 	for name, fields := range payloadTables(t) {
 		tables[name] = fields
 	}
@@ -217,6 +217,8 @@ func jsonType(e ast.Expr) string {
 			return "[playback](#a-playback)"
 		case "Media":
 			return "[media](#a-media)"
+		case "SessionState":
+			return "object"
 		case "SpeakerStatus":
 			return "[speaker](#a-speaker)"
 		}
