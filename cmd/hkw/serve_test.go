@@ -172,6 +172,9 @@ func TestHubTaken(t *testing.T) {
 	if code != int(exitTaken) || !strings.Contains(stderr, "--hub") || !strings.Contains(stderr, fmt.Sprintf("process %d", os.Getpid())) || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("%d %q", code, stderr)
 	}
+	if code, _, stderr := first.client("stop"); code != 0 {
+		t.Errorf("the first one does not answer any more: %d %s", code, stderr)
+	}
 	// Another hub beside it is welcome, and is known to be gone when it is.
 	second := launch(t, &program{env: emptyEnv(t)}, append(args, "--hub", "other")...)
 	eventually(t, func() bool { code, _, _ := first.client("stop", "--hub", "other"); return code == 0 }, second.stderr.String)
