@@ -70,12 +70,13 @@ func (a *app) Run(ctx context.Context) (err error) {
 	})
 	data := a.dataDir()
 	for _, h := range a.cfg.hubs {
+		h.warnOfStrangers(a.log)
 		out := openOutput(ctx, h, a.cfg.env, a.log)
 		life.opened("outputs of hub "+h.name, out.close)
 		hub, err := bridge.New(bridge.Config{
 			Hub: h.name, Session: session.Config{Timeout: a.cfg.timeout},
 			Speakers: out.speakers, Discover: out.discover, Warnings: out.warnings,
-			Media: a.library, Broker: bus, DataDir: data, Log: a.log,
+			Media: a.library, Presets: h.presets, Broker: bus, DataDir: data, Log: a.log,
 		})
 		if err != nil {
 			return err

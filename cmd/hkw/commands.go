@@ -96,7 +96,7 @@ func touch(f *fieldFlags) {
 // commands are those that carry out something.
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
-		p.playCommand(&cobra.Command{Use: "play MEDIA", Short: "Play a chime, media of the library or a web stream", Args: arguments(1, 1),
+		p.playCommand(&cobra.Command{Use: "play MEDIA", Short: "Play a chime, a preset, media of the library or a web stream", Args: arguments(1, 1),
 			Example: "  hkw play chime\n  hkw play http://radio.example/stream --volume 20\n  hkw play doorbell --on-busy announce --wait"}, "media"),
 		p.playCommand(&cobra.Command{Use: "say TEXT…", Short: "Speak a text", Args: arguments(1, 1<<10)}, "say"),
 		p.touchCommand("stop", "Stop what plays"),

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"math"
 	"net"
 	"net/url"
@@ -29,6 +30,8 @@ type origin struct {
 type given struct {
 	texts []sourced // one, or several of a repeatable setting
 	hubs  []hubText
+	// presets are those of kindPresets.
+	presets []presetText
 	origin
 }
 
@@ -42,6 +45,7 @@ type sourced struct {
 type hubText struct {
 	name     sourced
 	speakers []sourced
+	presets  []presetText
 }
 
 func (g given) text() string {
@@ -82,6 +86,7 @@ type config struct {
 type hubConfig struct {
 	name     string
 	speakers []speakerSpec // nil: whatever is found
+	presets  map[string]bridge.Preset
 }
 
 // loadConfig puts the configuration together: defaults < file < environment < flags.
@@ -103,7 +108,7 @@ func loadConfig(env environment, flags *pflag.FlagSet) (*config, error) {
 		}
 		o := origin{label: s.key(), shown: "default"}
 		c.values[s.name] = given{texts: []sourced{{byDefault, o}}, origin: o}
-		if s.several() || s.kind == kindHubs {
+		if s.several() || s.kind == kindHubs || s.kind == kindPresets {
 			c.values[s.name] = given{origin: o}
 		}
 		for _, source := range []map[string]given{fromFile, fromEnv, fromFlags} {
@@ -282,9 +287,13 @@ func (c *config) parseHubs(fromFile map[string]given) error {
 		return hub.refuse("1 to 64 letters, digits, _ or -", hub.text())
 	}
 	c.hub = hub.text()
+	common, err := parsePresets(c.values[setPresets].presets)
+	if err != nil {
+		return err
+	}
 	if len(hubs.hubs) == 0 {
 		specs, err := parseSpeakers(speakers.texts)
-		c.hubs = []hubConfig{{c.hub, specs}}
+		c.hubs = []hubConfig{{c.hub, specs, common}}
 		return err
 	}
 	if g, ok := fromFile[setHub]; ok {
@@ -304,7 +313,13 @@ func (c *config) parseHubs(fromFile map[string]given) error {
 		if err != nil {
 			return err
 		}
-		c.hubs = append(c.hubs, hubConfig{h.name.text, specs})
+		own, err := parsePresets(h.presets)
+		if err != nil {
+			return err
+		}
+		presets := maps.Clone(common)
+		maps.Copy(presets, own)
+		c.hubs = append(c.hubs, hubConfig{h.name.text, specs, presets})
 	}
 	if hub.shown == "default" {
 		c.hub = c.hubs[0].name

@@ -95,6 +95,8 @@ func (f file) value(s setting, o origin, n *yaml.Node) (given, error) {
 		g.texts, err = f.list(o, n)
 	case kindHubs:
 		g.hubs, err = f.hubs(o, n)
+	case kindPresets:
+		g.presets, err = f.presets(o, n)
 	default:
 		if n.Kind != yaml.ScalarNode {
 			return g, usageError("%s must be a single %s", o.label, s.kind)
@@ -153,7 +155,7 @@ func (f file) speakers(o origin, n *yaml.Node) ([]sourced, error) {
 // hubs reads the list of hubs.
 func (f file) hubs(o origin, n *yaml.Node) ([]hubText, error) {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		return nil, usageError("%s must be a list of hubs, each with hub and speakers", o.label)
+		return nil, usageError("%s must be a list of hubs, each with hub, speakers and presets", o.label)
 	}
 	var hubs []hubText
 	for _, item := range n.Content {
@@ -171,8 +173,10 @@ func (f file) hubs(o origin, n *yaml.Node) ([]hubText, error) {
 				h.name = sourced{value.Value, o}
 			case ok && s.name == setSpeakers:
 				h.speakers, err = f.speakers(o, value)
+			case ok && s.name == setPresets:
+				h.presets, err = f.presets(o, value)
 			default:
-				return usageError("%s: a hub has no %q; %s", f.at(key), key.Value, nearest(key.Value, []string{setHub, settingByName(setSpeakers).key()}))
+				return usageError("%s: a hub has no %q; %s", f.at(key), key.Value, nearest(key.Value, []string{setHub, settingByName(setSpeakers).key(), setPresets}))
 			}
 			return err
 		})

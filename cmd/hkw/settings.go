@@ -24,6 +24,7 @@ const (
 	kindSpeakers kind = "NAME=DRIVER[:ARGUMENT]" // several
 	kindList     kind = "list"                   // several, separated by commas
 	kindHubs     kind = "hubs"                   // only in the file
+	kindPresets  kind = "presets"                // only in the file
 )
 
 // setting is one thing that can be configured. Flags, environment, file and
@@ -55,6 +56,7 @@ const (
 	setOpen      = "open"
 	setSpeakers  = "speaker"
 	setMedia     = "media"
+	setPresets   = "presets"
 	setData      = "data"
 	setTimeout   = "session-timeout"
 	setLevel     = "log-level"
@@ -69,7 +71,7 @@ const (
 // settings is the one table.
 var settings = []setting{
 	{name: setHub, kind: kindName, byDefault: "home", bus: true, doc: "the hub's `name` on the bus"},
-	{name: setHubs, kind: kindHubs, noFlag: true, noEnv: true, doc: "several hubs: a list of hub and speakers"},
+	{name: setHubs, kind: kindHubs, noFlag: true, noEnv: true, doc: "several hubs: a list of hub, speakers and presets"},
 	{name: setBroker, kind: kindBroker, byDefault: embedded, bus: true, doc: "the MQTT `broker`: embedded, tcp://host:port, tls://host:port, ws:// or wss://"},
 	{name: setUser, kind: kindText, bus: true, doc: "`user` at the broker"},
 	{name: setPassword, kind: kindText, bus: true, noFlag: true, secret: true, doc: "password at the broker; by environment or file only"},
@@ -81,6 +83,7 @@ var settings = []setting{
 	{name: setOpen, kind: kindBool, byDefault: "false", doc: "listen beyond this machine without asking anyone for credentials"},
 	{name: setSpeakers, aliases: []string{"speakers"}, kind: kindSpeakers, doc: "a speaker, `NAME=DRIVER[:ARGUMENT]`; repeatable; without it every output that is found"},
 	{name: setMedia, kind: kindPath, doc: "`folder` of music and sounds"},
+	{name: setPresets, kind: kindPresets, noFlag: true, noEnv: true, doc: "names to play by: a mapping of names to media, priority, volume, on_busy, duck and speakers"},
 	{name: setData, kind: kindPath, doc: "`folder` for what must survive a restart"},
 	{name: setTimeout, kind: kindDuration, byDefault: "60m", doc: "how long a session lives after its last use, a `duration` such as 90s or 60m"},
 	{name: setLevel, kind: kindLevel, byDefault: "info", doc: "`level` of the log: trace, debug, info, warn or error"},

@@ -45,6 +45,8 @@ type shownValue struct {
 type shownHub struct {
 	Hub      string   `json:"hub" yaml:"hub"`
 	Speakers []string `json:"speakers,omitempty" yaml:"speakers,omitempty"`
+
+	Presets map[string]shownPreset `json:"presets,omitempty" yaml:"presets,omitempty"`
 }
 
 // shown are the settings as they stand in a file, secrets redacted.
@@ -62,9 +64,11 @@ func (c *config) shown() []shownValue {
 			}
 			hubs := []shownHub{}
 			for _, h := range g.hubs {
-				hubs = append(hubs, shownHub{h.name.text, texts(h.speakers)})
+				hubs = append(hubs, shownHub{h.name.text, texts(h.speakers), showPresets(h.presets)})
 			}
 			v.Value = hubs
+		case s.kind == kindPresets:
+			v.Value = showPresets(g.presets)
 		case s.several():
 			v.Value = texts(g.texts)
 		case s.kind == kindBool:
@@ -92,7 +96,7 @@ func texts(list []sourced) []string {
 	return out
 }
 
-// redactURL hides the password of a URL.
+// redactURL hides the password and the query of a URL.
 func redactURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -100,6 +104,9 @@ func redactURL(text string) string {
 	}
 	if _, has := u.User.Password(); has {
 		u.User = url.UserPassword(u.User.Username(), "redacted")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "redacted"
 	}
 	return u.String()
 }
