@@ -47,7 +47,14 @@ func (a *app) Run(ctx context.Context) (err error) {
 	life := &lifecycle{log: a.log, limit: closeLimit}
 	defer func() { err = errors.Join(err, life.close()) }()
 
-	httpListener, err := a.listen(ctx, setHTTP, a.cfg.http)
+	tokens, err := a.cfg.allTokens()
+	if err != nil {
+		return err
+	}
+	for _, w := range a.cfg.weaknesses() {
+		a.log.Warn().Msg(w)
+	}
+	httpListener, err := a.listen(ctx, setHTTP, a.cfg.http, len(tokens) > 0)
 	if err != nil {
 		return err
 	}
@@ -76,7 +83,8 @@ func (a *app) Run(ctx context.Context) (err error) {
 		hub, err := bridge.New(bridge.Config{
 			Hub: h.name, Session: session.Config{Timeout: a.cfg.timeout},
 			Speakers: out.speakers, Discover: out.discover, Warnings: out.warnings,
-			Media: a.library, Presets: h.presets, Broker: bus, DataDir: data, Log: a.log,
+			Media: a.library, Presets: h.presets,
+			Broker: bus, DataDir: data, Log: a.log,
 		})
 		if err != nil {
 			return err
@@ -91,14 +99,14 @@ func (a *app) Run(ctx context.Context) (err error) {
 		})
 	}
 	handler := bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket,
-		Guard: bridge.Guard{Hosts: a.cfg.hosts, Origins: a.cfg.origins}})
+		Guard: bridge.Guard{Hosts: a.cfg.hosts, Origins: a.cfg.origins, Tokens: tokens}})
 	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	runPart(life, "HTTP", fail, func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() {
 			defer close(drained)
 			shutDown(a.server)
 		})
-		err := a.server.Serve(httpListener)
+		err := a.server.Serve(bridge.Lenient(httpListener))
 		if stop() {
 			close(drained)
 		}
@@ -157,7 +165,7 @@ func (a *app) openBroker(ctx context.Context, life *lifecycle, fail context.Canc
 		tlsConfig, err := a.cfg.tls()
 		return bridge.BrokerConfig{URL: a.cfg.broker, Username: a.cfg.user, Password: a.cfg.pass, TLS: tlsConfig}, nil, err
 	}
-	listener, err := a.listen(ctx, setMQTT, a.cfg.mqtt)
+	listener, err := a.listen(ctx, setMQTT, a.cfg.mqtt, false)
 	if err != nil {
 		return bridge.BrokerConfig{}, nil, err
 	}
@@ -199,15 +207,18 @@ func (a *app) dataDir() string {
 	return a.cfg.data
 }
 
-// listen opens an address, if it may be.
-func (a *app) listen(ctx context.Context, name, address string) (net.Listener, error) {
+// listen opens an address, if it may be: beyond this machine only where credentials
+// are asked for, or where the owner wants it without.
+func (a *app) listen(ctx context.Context, name, address string, asks bool) (net.Listener, error) {
 	label := a.cfg.values[name].label
-	if !a.cfg.open {
-		if err := onlyLoopback(ctx, address); err != nil {
-			return nil, usageError("%s: %s %w; use a loopback address such as %s, or say with --open that it shall run so", label, address, err, settingByName(name).byDefault)
-		}
-	} else if onlyLoopback(ctx, address) != nil {
+	switch err := onlyLoopback(ctx, address); {
+	case err == nil:
+	case !asks && !a.cfg.open:
+		return nil, usageError("%s: %s %w; %s", label, address, err, insteadOfOpen(name))
+	case !asks:
 		a.log.Warn().Str("address", address).Msg("open to everyone who can reach this address, without credentials")
+	case !errors.Is(err, errBeyond):
+		return nil, usageError("%s: %s %w", label, address, err)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {
@@ -226,6 +237,17 @@ func inUse(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaInUse)
 }
 
+// insteadOfOpen says what to do about an address that would be open to everyone.
+func insteadOfOpen(name string) string {
+	token := ""
+	if name == setHTTP {
+		token = ", ask for a token (`hkw token` makes one for --" + setTokens + ")"
+	}
+	return "use a loopback address such as " + settingByName(name).byDefault + token + ", or say with --open that it shall run so"
+}
+
+var errBeyond = errors.New("reaches beyond this machine and nobody would be asked for credentials")
+
 // onlyLoopback tells why an address could be reached from other machines.
 func onlyLoopback(ctx context.Context, address string) error {
 	host, _, err := net.SplitHostPort(address)
@@ -233,7 +255,7 @@ func onlyLoopback(ctx context.Context, address string) error {
 		return err
 	}
 	if host == "" {
-		return errors.New("reaches beyond this machine and there are no credentials yet")
+		return errBeyond
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -243,7 +265,7 @@ func onlyLoopback(ctx context.Context, address string) error {
 	}
 	for _, ip := range ips {
 		if !ip.IsLoopback() {
-			return errors.New("reaches beyond this machine and there are no credentials yet")
+			return errBeyond
 		}
 	}
 	return nil

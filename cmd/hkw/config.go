@@ -62,24 +62,26 @@ func (o origin) refuse(allowed, got string) error {
 
 // config is the effective configuration.
 type config struct {
-	env     environment
-	values  map[string]given // by name of the setting, defaults too
-	file    string           // that was read; "" if none
-	hub     string           // that commands speak to; the first of hubs
-	hubs    []hubConfig
-	broker  string // a URL; "" for the embedded one
-	user    string
-	pass    string
-	ca      string
-	mqtt    string
-	http    string
-	hosts   []string
-	origins []string
-	open    bool
-	media   string
-	data    string
-	timeout time.Duration
-	level   zerolog.Level
+	env       environment
+	values    map[string]given // by name of the setting, defaults too
+	file      string           // that was read; "" if none
+	hub       string           // that commands speak to; the first of hubs
+	hubs      []hubConfig
+	broker    string // a URL; "" for the embedded one
+	user      string
+	pass      string
+	ca        string
+	mqtt      string
+	http      string
+	hosts     []string
+	origins   []string
+	tokens    []bridge.TokenHash // given as tokens and as hashes, without those of tokenFile
+	tokenFile string
+	open      bool
+	media     string
+	data      string
+	timeout   time.Duration
+	level     zerolog.Level
 }
 
 // hubConfig is one hub that serve runs.
@@ -231,6 +233,8 @@ func (c *config) parse(fromFile map[string]given) error {
 		}
 		c.origins = append(c.origins, t.text)
 	}
+	c.tokenFile = path(setTokenFile)
+	fail(c.parseTokens())
 	fail(c.parseHubs(fromFile))
 	return err
 }

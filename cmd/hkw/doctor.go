@@ -102,6 +102,10 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 	d.media(ctx)
 	d.decoder(ctx)
+	for _, w := range d.cfg.weaknesses() {
+		found, do, _ := strings.Cut(w, "; ")
+		d.add("secrets", levelWarning, found, do)
+	}
 	if err := checkData(d.cfg.data); err != nil {
 		d.add("data", levelWarning, err.Error(), "name a folder that can be written with --data; without one volumes do not survive a restart")
 	} else {
@@ -165,10 +169,15 @@ func (d *doctor) ports(ctx context.Context) {
 	if d.cfg.broker == "" {
 		names = []string{setMQTT, setHTTP}
 	}
+	tokens, err := d.cfg.allTokens()
+	if err != nil {
+		d.add(setTokenFile, levelProblem, oneLine(err), "correct the file, or leave it out; `hkw token` makes a token")
+	}
 	for _, name := range names {
 		address := d.cfg.values[name].text()
-		if err := onlyLoopback(ctx, address); err != nil && !d.cfg.open {
-			d.add(name, levelProblem, address+" "+err.Error(), "use a loopback address, or say with --open that it shall run so")
+		asks := name == setHTTP && len(tokens) > 0
+		if err := onlyLoopback(ctx, address); err != nil && !d.cfg.open && !asks {
+			d.add(name, levelProblem, address+" "+err.Error(), insteadOfOpen(name))
 			continue
 		}
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)

@@ -53,6 +53,9 @@ const (
 	setHTTP      = "http-listen"
 	setHosts     = "http-hosts"
 	setOrigins   = "http-origins"
+	setTokens    = "http-token"
+	setTokenFile = "http-token-file" //nolint:gosec // a name
+	setHashes    = "http-token-hashes"
 	setOpen      = "open"
 	setSpeakers  = "speaker"
 	setMedia     = "media"
@@ -80,6 +83,9 @@ var settings = []setting{
 	{name: setHTTP, kind: kindAddress, byDefault: "127.0.0.1:8080", doc: "where HTTP listens, `host:port`: /healthz, and MQTT over WebSocket at /mqtt"},
 	{name: setHosts, kind: kindList, doc: "`names` besides localhost by which HTTP may be called, separated by commas; * for all"},
 	{name: setOrigins, kind: kindList, doc: "`origins` of pages that may call, as in http://panel.example:8080, separated by commas; over HTTP * for all"},
+	{name: setTokens, kind: kindList, secret: true, doc: "a `token` that HTTP asks for, as in Authorization: Bearer TOKEN; repeatable; others on this machine can read a command line, so rather by environment (separated by commas) or file"},
+	{name: setTokenFile, kind: kindPath, doc: "`file` of such tokens, one a line, # begins a comment"},
+	{name: setHashes, kind: kindList, noFlag: true, doc: "SHA-256 of such tokens, in hexadecimal; `hkw token` makes one of each"},
 	{name: setOpen, kind: kindBool, byDefault: "false", doc: "listen beyond this machine without asking anyone for credentials"},
 	{name: setSpeakers, aliases: []string{"speakers"}, kind: kindSpeakers, doc: "a speaker, `NAME=DRIVER[:ARGUMENT]`; repeatable; without it every output that is found"},
 	{name: setMedia, kind: kindPath, doc: "`folder` of music and sounds"},

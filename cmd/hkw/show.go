@@ -69,6 +69,12 @@ func (c *config) shown() []shownValue {
 			v.Value = hubs
 		case s.kind == kindPresets:
 			v.Value = showPresets(g.presets)
+		case s.several() && s.secret:
+			hidden := []string{}
+			for range g.texts {
+				hidden = append(hidden, redacted)
+			}
+			v.Value = hidden
 		case s.several():
 			v.Value = texts(g.texts)
 		case s.kind == kindBool:
