@@ -76,6 +76,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 		return nil
 	})
 	data := a.dataDir()
+	voice := a.openSpeech(life, data)
 	for _, h := range a.cfg.hubs {
 		h.warnOfStrangers(a.log)
 		out := openOutput(ctx, h, a.cfg.env, a.log)
@@ -83,7 +84,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 		hub, err := bridge.New(bridge.Config{
 			Hub: h.name, Session: session.Config{Timeout: a.cfg.timeout},
 			Speakers: out.speakers, Discover: out.discover, Warnings: out.warnings,
-			Media: a.library, Presets: h.presets,
+			Media: a.library, Speech: voice, StrictWeb: a.cfg.strictWeb(), Presets: h.presets,
 			Broker: bus, DataDir: data, Log: a.log,
 		})
 		if err != nil {
@@ -98,6 +99,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 			return err
 		})
 	}
+	runPart(life, "news of the media", fail, a.watchMedia)
 	handler := bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket,
 		Guard: bridge.Guard{Hosts: a.cfg.hosts, Origins: a.cfg.origins, Tokens: tokens}})
 	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
@@ -189,13 +191,27 @@ func (a *app) openLibrary(ctx context.Context, life *lifecycle) error {
 	if err := checkMedia(a.cfg); err != nil {
 		return err
 	}
-	lib, err := library.Open(ctx, library.Config{Dir: a.cfg.media, Log: a.log.With().Str("component", "library").Logger()})
+	lib, err := library.Open(ctx, library.Config{Dir: a.cfg.media, Web: a.cfg.ownWeb(), Log: a.log.With().Str("component", "library").Logger()})
 	if err != nil {
 		return fmt.Errorf("open the media folder: %w", err)
 	}
 	a.library = lib
 	life.opened("library", lib.Close)
 	return nil
+}
+
+// watchMedia tells the hubs when there are other media than before.
+func (a *app) watchMedia(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.library.Changed():
+			for _, h := range a.hubs {
+				h.MediaChanged()
+			}
+		}
+	}
 }
 
 // dataDir is the folder for what survives a restart, "" if nothing can be kept.

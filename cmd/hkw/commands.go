@@ -98,7 +98,8 @@ func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
 		p.playCommand(&cobra.Command{Use: "play MEDIA", Short: "Play a chime, a preset, media of the library or a web stream", Args: arguments(1, 1),
 			Example: "  hkw play chime\n  hkw play http://radio.example/stream --volume 20\n  hkw play doorbell --on-busy announce --wait"}, "media"),
-		p.playCommand(&cobra.Command{Use: "say TEXT…", Short: "Speak a text", Args: arguments(1, 1<<10)}, "say"),
+		p.playCommand(&cobra.Command{Use: "say TEXT…", Short: "Speak a text", Args: arguments(1, 1<<10),
+			Example: "  hkw say The washing machine is done\n  hkw say --voice de --wait Es klingelt"}, "say"),
 		p.touchCommand("stop", "Stop what plays"),
 		p.touchCommand("pause", "Pause what plays"),
 		p.touchCommand("resume", "Continue what was paused"),
@@ -116,6 +117,9 @@ func (p *program) playCommand(cmd *cobra.Command, field string) *cobra.Command {
 	f.integer("volume", "0 to 50, for this sound alone")
 	f.text("speakers", "where it is heard: names separated by commas, or all")
 	f.seconds("ttl", "never start later than this from now")
+	if field == "say" {
+		f.text("voice", "who says it, as the speech engine calls it")
+	}
 	wait := cmd.Flags().Bool("wait", false, "wait until it has ended")
 	return p.client(cmd, func(ctx context.Context, t *talk, b *bus, args []string) error {
 		fields, what := f.given(), strings.Join(args, " ")

@@ -20,7 +20,7 @@ import (
 func TestCommands(t *testing.T) {
 	dir := t.TempDir()
 	wav := filepath.Join(dir, "kitchen.wav")
-	b := serve(t, "--speaker", "kitchen=wav:"+wav, "--speaker", "attic=null", "--media", dir)
+	b := serve(t, "--speaker", "kitchen=wav:"+wav, "--speaker", "attic=null", "--media", dir, "--speech", "none")
 	tests := []struct {
 		args   []string
 		code   exitCode
@@ -44,7 +44,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"play", "tick", "--priority", "10000"}, exitRejected, "", "hkw: play: rejected, InvalidCommand: \"priority\" must be *\n"},
 		{[]string{"play", "tick", "--on-busy", "never"}, exitRejected, "", "hkw: play: rejected, InvalidCommand: \"on_busy\" must be *\n"},
 		{[]string{"play", "http://127.0.0.1:1/none"}, exitFailed, "", "hkw: play: failed, MediaUnavailable*\n"},
-		{[]string{"say", "good", "morning"}, exitRejected, "", "hkw: say: rejected, MediaUnavailable: no speech engine configured\n"},
+		{[]string{"say", "good", "morning"}, exitRejected, "", "hkw: say: rejected, MediaUnavailable: no speech engine*apt-get install espeak-ng*\n"},
 		{[]string{"play", "alarm", "--priority", "300", "--speakers", "attic"}, exitOK, "\"alarm\" plays (p-*)\n", ""},
 		{[]string{"play", "tick", "--priority", "200"}, exitRejected, "", "hkw: play: rejected, PriorityTooLow*(\"Alarm\" plays at priority 300)\n"},
 		{[]string{"play", "tick", "--on-busy", "drop"}, exitRejected, "", "hkw: play: rejected, Busy*\n"},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -79,6 +80,8 @@ type config struct {
 	tokenFile string
 	open      bool
 	media     string
+	reach     []netip.Prefix // where URLs may lead all the same
+	speech    speechConfig
 	data      string
 	timeout   time.Duration
 	level     zerolog.Level
@@ -235,6 +238,8 @@ func (c *config) parse(fromFile map[string]given) error {
 	}
 	c.tokenFile = path(setTokenFile)
 	fail(c.parseTokens())
+	fail(c.parseReach())
+	fail(c.parseSpeech())
 	fail(c.parseHubs(fromFile))
 	return err
 }

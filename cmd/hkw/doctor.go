@@ -18,6 +18,7 @@ import (
 	"hkw/bridge"
 	"hkw/speaker"
 	"hkw/speaker/library"
+	"hkw/speaker/speech"
 )
 
 // level is how bad a finding is.
@@ -46,8 +47,8 @@ const (
 func (p *program) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Say what is there to make sound with, and what to do about the rest", Args: noArguments,
-		Long: "Look at what a hub with this configuration would find: sound outputs, media, ports, broker, and a hub\n" +
-			"that runs already. Ends with code 1 if it finds a problem: the hub could not serve, or not be heard.",
+		Long: "Look at what a hub with this configuration would find: sound outputs, speech, media, ports, broker, and\n" +
+			"a hub that runs already. Ends with code 1 if it finds a problem: the hub could not serve, or not be heard.",
 	}
 	addSettings(cmd.Flags(), true)
 	asJSON := cmd.Flags().Bool("json", false, "print the findings as JSON")
@@ -102,6 +103,7 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 	d.media(ctx)
 	d.decoder(ctx)
+	d.speech(ctx)
 	for _, w := range d.cfg.weaknesses() {
 		found, do, _ := strings.Cut(w, "; ")
 		d.add("secrets", levelWarning, found, do)
@@ -338,6 +340,24 @@ func (d *doctor) decoder(ctx context.Context) {
 		return
 	}
 	d.add("ffmpeg", levelOK, path+", "+strings.TrimSpace(first), "")
+}
+
+// speech tries what would say texts.
+func (d *doctor) speech(ctx context.Context) {
+	engine := d.cfg.speech.engine
+	switch {
+	case engine == nil && d.cfg.speech.auto:
+		d.add("speech", levelNote, speech.ErrNoEngine.Error(), "install espeak-ng (a hub that runs finds it at its next start), or name another engine with --speech")
+		return
+	case engine == nil:
+		d.add("speech", levelNote, "none, as configured", "")
+		return
+	}
+	if err := engine.Check(ctx); err != nil {
+		d.add("speech", levelWarning, engine.Name()+": "+oneLine(err), "correct --speech, or start or install what it names")
+		return
+	}
+	d.add("speech", levelOK, engine.Name(), "")
 }
 
 // page is the findings for a person.

@@ -25,6 +25,7 @@ const (
 	kindList     kind = "list"                   // several, separated by commas
 	kindHubs     kind = "hubs"                   // only in the file
 	kindPresets  kind = "presets"                // only in the file
+	kindSpeech   kind = "auto|none|ENGINE[:WHERE]"
 )
 
 // setting is one thing that can be configured. Flags, environment, file and
@@ -59,7 +60,13 @@ const (
 	setOpen      = "open"
 	setSpeakers  = "speaker"
 	setMedia     = "media"
+	setReach     = "media-allow"
 	setPresets   = "presets"
+	setSpeech    = "speech"
+	setVoice     = "speech-voice"
+	setModel     = "speech-model"
+	setKey       = "speech-key"
+	setChime     = "speech-chime"
 	setData      = "data"
 	setTimeout   = "session-timeout"
 	setLevel     = "log-level"
@@ -89,7 +96,13 @@ var settings = []setting{
 	{name: setOpen, kind: kindBool, byDefault: "false", doc: "listen beyond this machine without asking anyone for credentials"},
 	{name: setSpeakers, aliases: []string{"speakers"}, kind: kindSpeakers, doc: "a speaker, `NAME=DRIVER[:ARGUMENT]`; repeatable; without it every output that is found"},
 	{name: setMedia, kind: kindPath, doc: "`folder` of music and sounds"},
+	{name: setReach, kind: kindList, doc: "`networks` from which URLs may play although they lead to this machine or a link-local address, as in 127.0.0.1 or fd00::/8, separated by commas"},
 	{name: setPresets, kind: kindPresets, noFlag: true, noEnv: true, doc: "names to play by: a mapping of names to media, priority, volume, on_busy, duck and speakers"},
+	{name: setSpeech, kind: kindSpeech, byDefault: speechAuto, doc: "what says texts, `ENGINE`: auto (espeak-ng if it is installed), none, espeak[:PATH], wyoming:tcp://host:port, http:URL"},
+	{name: setVoice, kind: kindText, doc: "`voice` for texts that name none, as the engine calls it"},
+	{name: setModel, kind: kindText, doc: "`model` of an HTTP speech service"},
+	{name: setKey, kind: kindText, noFlag: true, secret: true, doc: "key of an HTTP speech service; by environment or file only"},
+	{name: setChime, kind: kindText, doc: "`chime` that sounds before each text"},
 	{name: setData, kind: kindPath, doc: "`folder` for what must survive a restart"},
 	{name: setTimeout, kind: kindDuration, byDefault: "60m", doc: "how long a session lives after its last use, a `duration` such as 90s or 60m"},
 	{name: setLevel, kind: kindLevel, byDefault: "info", doc: "`level` of the log: trace, debug, info, warn or error"},

@@ -77,6 +77,8 @@ func (c *config) shown() []shownValue {
 			v.Value = hidden
 		case s.several():
 			v.Value = texts(g.texts)
+		case s.kind == kindSpeech:
+			v.Value = showSpeech(g.text())
 		case s.kind == kindBool:
 			v.Value = c.open
 		case s.secret && g.text() != "":

@@ -143,7 +143,7 @@ func TestEndWithRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	b := serve(t, "--speaker", "a=null", "--log-level", "debug")
+	b := serve(t, "--speaker", "a=null", "--log-level", "debug", "--media-allow", "127.0.0.1")
 	url := "http://" + b.app.httpAddr.String() + "/hkw/home"
 	events, err := http.Get(url + "/events")
 	if err != nil {
@@ -219,7 +219,7 @@ func TestPartFails(t *testing.T) {
 			order = append(order, entry.Part)
 		}
 	}
-	want := []string{"HTTP", "hub home", "outputs of hub home", "HTTP replies", "library", "broker", "MQTT listener", "HTTP listener"}
+	want := []string{"HTTP", "news of the media", "hub home", "outputs of hub home", "speech", "HTTP replies", "library", "broker", "MQTT listener", "HTTP listener"}
 	if !reflect.DeepEqual(order, want) {
 		t.Errorf("closed %v, want %v", order, want)
 	}
