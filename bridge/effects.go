@@ -142,11 +142,13 @@ func (h *Hub) reply(p *pending, res Result) {
 		res.Session = ""
 		public = marshal(res)
 	}
-	h.out.send("result/"+res.ID, full)
-	h.out.retain("status/result", public)
 	for _, w := range p.waiters {
 		w <- res // buffered: each waiter takes one
 	}
+	if p.key != (dedupeKey{}) || p.cmd.fromBus {
+		h.out.send("result/"+res.ID, full) // an id that the hub made is known to nobody else
+	}
+	h.out.retain("status/result", public)
 }
 
 func (h *Hub) publishEvent(now time.Time, e session.Event) {
@@ -183,7 +185,7 @@ func (h *Hub) publishSnapshot(now time.Time, v session.View) {
 	if v.HeldAt >= 0 {
 		s.Priority = &v.HeldAt
 	}
-	_, s.Media = h.cfg.Media.List("", 0, 0)
+	s.Media = h.cfg.Media.Count()
 	for _, sv := range v.Speakers {
 		s.Speakers = append(s.Speakers, h.speakerStatus(sv))
 	}

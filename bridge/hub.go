@@ -38,6 +38,7 @@ const inboxSize = 256
 type Catalogue interface {
 	Resolve(name string) (library.Media, error)
 	List(query string, offset, limit int) (items []library.Media, total int)
+	Count() int // of all media; asked for at each change of the status
 }
 
 // Speech turns text into sound.

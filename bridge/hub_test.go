@@ -29,6 +29,8 @@ func (c catalogue) Resolve(name string) (library.Media, error) {
 
 func (c catalogue) List(string, int, int) ([]library.Media, int) { return nil, len(c) }
 
+func (c catalogue) Count() int { return len(c) }
+
 var testMedia = catalogue{
 	"song":  {ID: "1", Kind: library.KindHub, Title: "Song", Duration: 3 * time.Minute, Path: "song.flac"},
 	"radio": {Kind: library.KindWeb, Title: "radio", URL: "http://user:secret@radio.example/live?key=secret"},

@@ -141,6 +141,8 @@ func (f files) Resolve(name string) (library.Media, error) {
 
 func (f files) List(string, int, int) ([]library.Media, int) { return nil, 0 }
 
+func (f files) Count() int { return 0 }
+
 type opener string
 
 func (o opener) Open(ctx context.Context) (speaker.Source, error) {

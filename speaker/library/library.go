@@ -244,6 +244,9 @@ func (l *Library) List(query string, offset, limit int) (items []Media, total in
 // Len returns how many files there are, without the chimes.
 func (l *Library) Len() int { return len(l.snap.Load().files) }
 
+// Count is how much can be played by name: the files and the chimes.
+func (l *Library) Count() int { return l.Len() + len(l.chimes) }
+
 // maxCandidates is how many names an ErrAmbiguous tells.
 const maxCandidates = 5
 
