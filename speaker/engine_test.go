@@ -57,7 +57,7 @@ func TestSwap(t *testing.T) {
 		}
 		h.await(speaker.ReportEnded, "b")
 		h.expect("hall", r.At, b, 0, b.frames)
-		const fade = 96
+		const fade = 24
 		heard := speaker.DurationToFrames(r.At.Sub(first.At))
 		h.expect("hall", first.At, a, 0, heard-fade)
 		last := float32(1)

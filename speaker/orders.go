@@ -10,7 +10,7 @@ import (
 // How long things take around a swap.
 const (
 	swapMargin = 500 * time.Microsecond // until the flush has reached the sinks
-	swapFade   = 2 * time.Millisecond   // of the old sound, before the new one
+	swapFade   = 500 * time.Microsecond // of the old sound, before the new one, which waits for it: no click, and no wait to speak of
 	stopFade   = 4 * time.Millisecond   // of a sound that nothing follows
 	runWait    = 500 * time.Millisecond // for sinks that begin to run; who is later joins in sync
 )
