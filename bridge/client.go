@@ -16,6 +16,7 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/rs/zerolog"
 )
 
@@ -105,6 +106,10 @@ func (c *client) connection(ctx context.Context) error {
 	paho := mqtt.NewClient(c.options(ctx, lost, got))
 	if err := await(ctx, paho.Connect(), connectTimeout+time.Second); err != nil {
 		paho.Disconnect(leaveTime)
+		if c.cfg.Dial == nil && errors.Is(err, packets.ErrorRefusedNotAuthorised) {
+			return fmt.Errorf("the broker admits no hub from here: it wants other credentials, or it is the embedded broker of another hkw, "+
+				"which serves its own hubs only (list this hub under hubs: there, or let both use a Mosquitto): %w", err)
+		}
 		return fmt.Errorf("connect: %w", err)
 	}
 	if err := c.greet(ctx, paho, got); err != nil {

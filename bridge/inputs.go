@@ -67,7 +67,7 @@ func (h *Hub) applyPreset(c *command) {
 	if !ok {
 		return
 	}
-	c.values["media"] = p.Media
+	c.values["media"], c.owners = p.Media, true
 	if p.Priority != nil {
 		c.leftOpen("priority", *p.Priority)
 	}
@@ -131,7 +131,7 @@ func (s strictWeb) Open(ctx context.Context) (speaker.Source, error) {
 }
 
 func (h *Hub) play(c *command, m library.Media) session.Play {
-	if m.Kind == library.KindWeb && !c.fromBus {
+	if m.Kind == library.KindWeb && !c.fromBus && !c.owners {
 		m = library.NewMedia(m, strictWeb{m.URL, h.cfg.StrictWeb})
 	}
 	ids, all := c.speakers("speakers")

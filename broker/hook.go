@@ -143,11 +143,12 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 }
 
 func (h *hook) refuse(cl *mqtt.Client, why packets.Code) error {
+	reason := why.Reason
 	if why == packets.ErrNotAuthorized && cl.Properties.ProtocolVersion < 5 {
 		why = packets.Err3NotAuthorized // the library translates the other codes
 	}
 	_ = h.broker.server.SendConnack(cl, why, false, nil) // it is gone either way
-	h.broker.log.Info().Str("client", cl.ID).Str("remote", cl.Net.Remote).Str("why", why.Reason).Msg("connection refused")
+	h.broker.log.Info().Str("client", cl.ID).Str("remote", cl.Net.Remote).Str("why", reason).Msg("connection refused")
 	return errRefused
 }
 

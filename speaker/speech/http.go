@@ -78,7 +78,7 @@ func HTTP(cfg HTTPConfig) (Engine, error) {
 
 // Name implements Engine. What may be secret in a URL, credentials and query, is not in it.
 func (h *httpEngine) Name() string {
-	return "http " + h.url.Scheme + "://" + h.url.Host + h.url.EscapedPath() + " " + h.cfg.Model + " " + h.cfg.Voice
+	return "http " + h.url.Scheme + "://" + h.url.Host + "/" + strings.TrimPrefix(h.url.EscapedPath(), "/") + " " + h.cfg.Model + " " + h.cfg.Voice
 }
 
 func (h *httpEngine) host() string { return h.url.Scheme + "://" + h.url.Host }
