@@ -54,13 +54,13 @@ var (
 	paramDevice     = dialectParam{"DeviceID", "a decimal number", false, decimalParam}
 	paramDevices    = dialectParam{"DeviceIDList", "decimal numbers with commas between", false, decimalsParam}
 	paramPersistent = dialectParam{"PersistentID", "a decimal number", false, decimalParam}
-	paramURL        = dialectParam{"MediaUrl", fmt.Sprintf("an http or https URL of at most %d bytes", maxMediaURL), false, urlParam}
-	paramText       = dialectParam{"Text", fmt.Sprintf("text of at most %d bytes", maxMediaURL), false, textParam}
+	paramURL        = dialectParam{"MediaUrl", fmt.Sprintf("an http or https URL of at most %d bytes", maxParam), false, urlParam}
+	paramText       = dialectParam{"Text", fmt.Sprintf("text of at most %d bytes", maxParam), false, textParam}
 	paramVolume     = dialectParam{"Volume", "an integer", false, volumeParam}
 )
 
-// maxMediaURL bounds a MediaUrl and a Text, as the routes do.
-const maxMediaURL = 4096
+// maxParam bounds a MediaUrl and a Text, in bytes, as the routes do.
+const maxParam = 4096
 
 func decimalParam(s string) (string, bool) {
 	s = strings.TrimSpace(s)
@@ -99,7 +99,7 @@ func volumeParam(s string) (string, bool) {
 
 func textParam(s string) (string, bool) {
 	control := func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f }
-	return s, utf8.ValidString(s) && len(s) <= maxMediaURL && strings.IndexFunc(s, control) < 0
+	return s, utf8.ValidString(s) && len(s) <= maxParam && strings.IndexFunc(s, control) < 0
 }
 
 // dialectCall is one call of a command.

@@ -12,15 +12,14 @@ import (
 )
 
 // tell publishes the dialect's two events: once a second how far the sound is, while
-// a client of the dialect has a session, and what happens to speakers.
-func (b *dialectBus) tell(ctx context.Context) {
+// a client of the dialect has a session, and what happens to speakers, which are
+// known until news of them comes.
+func (b *dialectBus) tell(ctx context.Context, news chan feedItem, known map[string]*SpeakerStatus) {
 	second := time.NewTicker(time.Second)
 	second.Stop()
 	defer second.Stop()
 	users := map[string]bool{} // by ref of the session
-	_, _, _, news := b.hub.feed.follow("")
 	defer func() { b.hub.feed.leave(news) }()
-	known := b.speakers()
 	for {
 		select {
 		case <-ctx.Done():

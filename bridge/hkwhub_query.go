@@ -90,7 +90,7 @@ func urlParam(s string) (string, bool) {
 		}
 	}
 	u, err := url.Parse(b.String())
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || b.Len() > maxMediaURL {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || b.Len() > maxParam {
 		return "", false
 	}
 	return b.String(), true
