@@ -145,7 +145,7 @@ func (a *app) greeting(sights []sight) string {
 	} else {
 		row("MQTT", "%s", a.busAddress())
 	}
-	row("HTTP", "http://%s/healthz", a.httpAddr)
+	row("HTTP", "http://%s/docs", a.httpAddr)
 	media := ", chimes only; --media FOLDER adds music"
 	if a.cfg.media != "" {
 		media = " in " + a.cfg.media + ", chimes included" + a.counting()
