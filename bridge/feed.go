@@ -87,6 +87,13 @@ func (f *feed) leave(live chan feedItem) {
 	}
 }
 
+// over tells whether the feed was closed.
+func (f *feed) over() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
 // close ends all readers; there will be no others.
 func (f *feed) close() {
 	f.mu.Lock()

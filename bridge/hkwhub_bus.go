@@ -52,9 +52,7 @@ func newDialectBus(h *Hub) *dialectBus {
 func (b *dialectBus) start() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.work.Go(func() { b.run(ctx) })
-	_, _, _, news := b.hub.feed.follow("")
-	known := b.speakers()
-	b.work.Go(func() { b.tell(ctx, news, known) })
+	b.work.Go(func() { b.tell(ctx) })
 	return func() {
 		cancel()
 		b.work.Wait()

@@ -11,15 +11,24 @@ import (
 	"hkw/session"
 )
 
-// tell publishes the dialect's two events: once a second how far the sound is, while
-// a client of the dialect has a session, and what happens to speakers, which are
-// known until news of them comes.
-func (b *dialectBus) tell(ctx context.Context, news chan feedItem, known map[string]*SpeakerStatus) {
+// tell publishes the dialect's two events, while a session is open that was used
+// in it: once a second how far the sound is, and what happens to speakers. While
+// there is none it does not even listen.
+func (b *dialectBus) tell(ctx context.Context) {
 	second := time.NewTicker(time.Second)
 	second.Stop()
 	defer second.Stop()
 	users := map[string]bool{} // by ref of the session
-	defer func() { b.hub.feed.leave(news) }()
+	var news chan feedItem
+	known := map[string]*SpeakerStatus{}
+	quiet := func() {
+		second.Stop()
+		if news != nil {
+			b.hub.feed.leave(news)
+			news = nil
+		}
+	}
+	defer quiet()
 	for {
 		select {
 		case <-ctx.Done():
@@ -27,6 +36,8 @@ func (b *dialectBus) tell(ctx context.Context, news chan feedItem, known map[str
 		case ref := <-b.used:
 			if len(users) == 0 {
 				second.Reset(time.Second)
+				_, _, _, news = b.hub.feed.follow("")
+				known = b.speakers()
 			}
 			users[ref] = true
 		case <-second.C:
@@ -35,24 +46,32 @@ func (b *dialectBus) tell(ctx context.Context, news chan feedItem, known map[str
 				return !open
 			})
 			if len(users) == 0 {
-				second.Stop()
+				quiet()
 			} else {
 				b.tellTime()
 			}
 		case item, ok := <-news:
-			if !ok { // it fell behind
+			switch id, isSpeaker := strings.CutPrefix(item.topic, "status/speaker/"); {
+			case !ok && b.hub.feed.over():
+				news = nil
+			case !ok: // it fell behind
 				_, _, _, news = b.hub.feed.follow("")
-				is := b.speakers()
-				for id := range is {
-					b.tellSpeaker(known, id, is[id])
-				}
-				for _, id := range slices.Collect(maps.Keys(known)) {
-					b.tellSpeaker(known, id, is[id])
-				}
-			} else if id, ok := strings.CutPrefix(item.topic, "status/speaker/"); ok {
+				b.tellSpeakers(known)
+			case isSpeaker:
 				b.tellSpeaker(known, id, speakerIn(item.payload))
 			}
 		}
+	}
+}
+
+// tellSpeakers publishes what has happened to all speakers since they were known.
+func (b *dialectBus) tellSpeakers(known map[string]*SpeakerStatus) {
+	is := b.speakers()
+	for id := range is {
+		b.tellSpeaker(known, id, is[id])
+	}
+	for _, id := range slices.Collect(maps.Keys(known)) {
+		b.tellSpeaker(known, id, is[id])
 	}
 }
 
