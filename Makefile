@@ -22,8 +22,8 @@ lint:
 test:
 	$(GO) test ./...
 
-race: # the race detector is the one thing here that wants cgo
-	CGO_ENABLED=1 GOFLAGS="$$GOFLAGS -race" $(MAKE) test
+race: # the race detector is the one thing here that wants cgo; one package at a time, since sound is heard in real time
+	CGO_ENABLED=1 GOFLAGS="$$GOFLAGS -race -p=1" $(MAKE) test
 
 fuzz: # each fuzz target for FUZZTIME
 	@set -e; for package in $$($(GO) list ./...); do \

@@ -152,22 +152,31 @@ func TestMosquittoPubIsHeard(t *testing.T) {
 		h.speakerIs(id, "available", func(s SpeakerStatus) bool { return s.Available })
 	}
 	h.must("volume", `"volume":50`, session.OutcomeDone)
-	kitchen, hall := server.Record(t, "kitchen"), server.Record(t, "hall")
-	events := h.listen("event/playback")
-	port := h.url[strings.LastIndex(h.url, ":")+1:]
-	if out, err := exec.Command(publisher, "-p", port, "-t", "hkw/home/play", "-m", "chime").CombinedOutput(); err != nil {
-		t.Fatalf("mosquitto_pub: %v\n%s", err, out)
-	}
-	event(t, events, session.EventFinished, "")
-
 	chime := decoded(t, h.hub.cfg.Media, "chime")
-	for name, r := range map[string]*speakertest.Recording{"kitchen": kitchen, "hall": hall} {
-		speakertest.Eventually(t, 10*time.Second, func() error {
-			if like := similarity(left(r.Frames()), left(chime)); like < 0.99 {
-				t.Logf("%s: similarity %.4f so far", name, like)
-				return errSilence
+	port := h.url[strings.LastIndex(h.url, ":")+1:]
+	// Three times at the most: on a machine that is too busy, what records loses samples.
+	for try := 1; ; try++ {
+		kitchen, hall := server.Record(t, "kitchen"), server.Record(t, "hall")
+		events := h.listen("event/playback")
+		if out, err := exec.Command(publisher, "-p", port, "-t", "hkw/home/play", "-m", "chime").CombinedOutput(); err != nil {
+			t.Fatalf("mosquitto_pub: %v\n%s", err, out)
+		}
+		event(t, events, session.EventFinished, "")
+		holds := func(r *speakertest.Recording) float64 {
+			best := 0.0
+			for limit := time.Now().Add(3 * time.Second); best < 0.99 && time.Now().Before(limit); time.Sleep(100 * time.Millisecond) {
+				best = similarity(left(r.Frames()), left(chime))
 			}
-			return nil
-		})
+			return best
+		}
+		inKitchen, inHall := holds(kitchen), holds(hall)
+		kitchen.Stop()
+		hall.Stop()
+		if inKitchen >= 0.99 && inHall >= 0.99 {
+			return
+		}
+		if try == 3 {
+			t.Fatalf("the recordings are like the chime to %.4f and %.4f", inKitchen, inHall)
+		}
 	}
 }

@@ -195,6 +195,7 @@ func (r *rendering) fill(pcm []int16, channels int) {
 		r.chunks = append(r.chunks, &chunk{channels, part})
 	}
 	r.frames = int64(len(pcm) / channels)
+	r.done = true // whoever opens it knows its length at once
 	r.wake()
 }
 
