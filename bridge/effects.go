@@ -148,7 +148,9 @@ func (h *Hub) reply(p *pending, res Result) {
 	if p.key != (dedupeKey{}) || p.cmd.fromBus {
 		h.out.send("result/"+res.ID, full) // an id that the hub made is known to nobody else
 	}
-	h.out.retain("status/result", public)
+	if p.cmd.route == nil || !p.cmd.route.reads { // a page that polls would hide what was decided
+		h.out.retain("status/result", public)
+	}
 }
 
 func (h *Hub) publishEvent(now time.Time, e session.Event) {

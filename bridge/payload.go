@@ -180,5 +180,5 @@ var Retained = []RetainedTopic{
 	{"status/volume", "", "`0` to `50`, the mean of the speakers' own volumes."},
 	{"status/speaker/<id>", "SpeakerStatus", "JSON, a [speaker](#a-speaker)."},
 	{"status/session/<session_ref>", "SessionStatus", "JSON, a [session](#a-session)."},
-	{"status/result", "Result", "JSON, the latest [result](#results), without a token."},
+	{"status/result", "Result", "JSON, the latest [result](#results) of a command that did more than ask, without a token."},
 }
