@@ -301,6 +301,9 @@ func (h *Hub) answerUnqueued(r request, why *refusal) {
 
 // handle carries out one message.
 func (h *Hub) handle(r request) {
+	if r.overHTTP {
+		defer h.out.patiently()()
+	}
 	cmd, why := decode(r.topic, r.payload, r.at)
 	cmd.fromBus = !r.overHTTP
 	hadID := cmd.id != ""

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Bounds of the outbox.
@@ -36,6 +37,7 @@ type outbox struct {
 	retained map[string][]byte
 	queue    []message
 	live     bool // a connection drains the queue
+	patient  bool // what is written now need not be drained at once
 	overrun  bool // the connection is too slow
 	ready    chan struct{}
 }
@@ -82,9 +84,36 @@ func (o *outbox) push(m message) {
 	} else {
 		o.queue = append(o.queue, m)
 	}
+	if !o.patient {
+		o.wake()
+	}
+}
+
+// wake lets the connection drain the queue.
+func (o *outbox) wake() {
 	select {
 	case o.ready <- struct{}{}:
 	default:
+	}
+}
+
+// afterwards is how long the bus waits for what came of a command that did not come
+// from there, so that the caller's answer is on its way first: telling the bus is
+// several times the work of the answer. Whatever the bus itself asks ends the wait.
+const afterwards = 200 * time.Microsecond
+
+// patiently lets what is written until done is called be drained a little later.
+func (o *outbox) patiently() (done func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.patient = true
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.patient = false
+		if len(o.queue) > 0 {
+			time.AfterFunc(afterwards, o.wake)
+		}
 	}
 }
 
