@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -188,7 +189,7 @@ func TestLimits(t *testing.T) {
 		}, 15 * time.Second, "no sound for 15s"},
 		{"is too slow", slow(1000).speak, 300 * time.Second, "not done after 5m0s"},
 		{"does not stop", func(ctx context.Context, _ Request) (speaker.Source, error) {
-			return ramp(ctx, 1<<40, false), nil
+			return ramp(ctx, math.MaxInt32, false), nil
 		}, 0, "more than 3s of sound"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
