@@ -257,6 +257,7 @@ func inTheWay(priority int, code Code, by *playback) string {
 // prepare has the engine open p within the prepare limit.
 func (c *Core) prepare(p *playback) {
 	c.order(p, VerbPrepare)
+	p.preparedIn = c.steps
 	c.retime(p)
 }
 

@@ -8,9 +8,10 @@ import "time"
 // At most two playbacks hold the hub: music, and an announcement over it.
 // Everything else waits, is paused, or is gone.
 type Core struct {
-	cfg Config
-	now time.Time // of the current or latest Step
-	seq uint64    // counts sessions, playbacks and timers, so that ties are decided by age
+	cfg   Config
+	now   time.Time // of the current or latest Step
+	seq   uint64    // counts sessions, playbacks and timers, so that ties are decided by age
+	steps uint64    // counts Steps, so that a report is not taken for the answer to an order of its own Step
 
 	sessions  map[string]*session  // open ones by token
 	refs      map[string]*session  // all of them by ref, implicit ones too
@@ -62,6 +63,7 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 	if now.After(c.now) || c.now.IsZero() {
 		c.now = now
 	}
+	c.steps++
 	c.sweep()
 	c.advance()
 	c.apply(in)

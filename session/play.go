@@ -130,7 +130,7 @@ func (c *Core) malformed(in Play) string {
 // reportPrepared judges a playback again, now that it could be heard.
 func (c *Core) reportPrepared(in Prepared) {
 	p := c.playbacks[in.Playback]
-	if p == nil || p.ready || !p.opened {
+	if !c.inEngine(p) || p.ready {
 		return
 	}
 	c.prepared(p, in.Seekable)

@@ -18,13 +18,14 @@ type playback struct {
 	arrival     uint64
 	expires     time.Time
 
-	phase   Phase
-	opened  bool // the engine was asked to prepare it and has not forgotten it
-	ready   bool // and has prepared it
-	waited  bool // it was queued at least once
-	heard   bool // it was started at least once
-	ducked  bool // something speaks over it
-	holding bool // the engine was asked to hold it and has not answered
+	phase      Phase
+	preparedIn uint64 // the Step in which the engine was asked to prepare it
+	opened     bool   // the engine was asked to prepare it and has not forgotten it
+	ready      bool   // and has prepared it
+	waited     bool   // it was queued at least once
+	heard      bool   // it was started at least once
+	ducked     bool   // something speaks over it
+	holding    bool   // the engine was asked to hold it and has not answered
 
 	due       time.Time // by when the engine must have answered the latest order
 	abandoned time.Time // of a paused one: when nobody wants it any more
@@ -253,3 +254,7 @@ func (c *Core) fail(p *playback, code Code, message string, forgotten bool) {
 	}
 	c.end(p, ending{kind: EventFailed, code: code, message: message, forgotten: forgotten})
 }
+
+// inEngine tells whether the engine can have something to report of p: it was
+// asked to prepare it in an earlier Step, and has not forgotten it.
+func (c *Core) inEngine(p *playback) bool { return p != nil && p.opened && p.preparedIn != c.steps }

@@ -58,7 +58,7 @@ func (c *Core) reportPaused(in Paused) {
 func (c *Core) reportEnded(in Ended) {
 	p := c.playbacks[in.Playback]
 	switch {
-	case p == nil || !p.opened:
+	case !c.inEngine(p):
 	case p.phase == PhasePreparing || p.phase == PhaseQueued:
 		c.end(p, ending{kind: EventFailed, code: MediaUnavailable, message: "it ended before it began"})
 	default:
@@ -71,7 +71,7 @@ func (c *Core) reportEnded(in Ended) {
 
 func (c *Core) reportFailed(in Failed) {
 	p := c.playbacks[in.Playback]
-	if p == nil || !p.opened {
+	if !c.inEngine(p) {
 		return
 	}
 	code, message := in.Code, in.Message
