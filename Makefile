@@ -1,7 +1,7 @@
 # The targets are the steps of CI, in its order; `.ci/run` installs what they need.
 GO           ?= go
 GOLANGCI     ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
-FUZZTIME     ?= 5s
+FUZZTIME     ?= 3s
 PLATFORMS    := linux/amd64 linux/arm64 linux/arm/7 darwin/arm64 windows/amd64
 export CGO_ENABLED ?= 0
 
