@@ -30,7 +30,9 @@ func (h *Hub) handleReport(r speaker.Report) {
 		delete(h.items, r.Playback)
 	case speaker.ReportFailed:
 		h.step(failed(r))
-		delete(h.items, r.Playback)
+		if !r.Kept {
+			delete(h.items, r.Playback)
+		}
 	case speaker.ReportStalled, speaker.ReportContinued, speaker.ReportTitle:
 		if it == nil {
 			return
@@ -54,7 +56,7 @@ func (h *Hub) handleReport(r speaker.Report) {
 }
 
 func failed(r speaker.Report) session.Failed {
-	f := session.Failed{Playback: r.Playback, Code: session.MediaUnavailable, Message: "it could not be played"}
+	f := session.Failed{Playback: r.Playback, Code: session.MediaUnavailable, Message: "it could not be played", Kept: r.Kept}
 	if errors.Is(r.Err, speaker.ErrSpeaker) {
 		f.Code = session.SpeakerUnavailable
 	}

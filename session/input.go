@@ -123,6 +123,7 @@ type Failed struct {
 	Playback string
 	Code     Code // MediaUnavailable or SpeakerUnavailable
 	Message  string
+	Kept     bool // the engine holds it as before and can try again; else it has forgotten it
 }
 
 // Speaker reports that a speaker exists and whether it can be heard, at start

@@ -95,7 +95,7 @@ func (c *checker) step(now time.Time, in Input) []Effect {
 		}
 	case Failed:
 		if e := c.engine[in.Playback]; e != nil {
-			e.forgotten = true
+			e.forgotten = !in.Kept
 		}
 	}
 	busy := map[string]bool{} // sessions whose clock stands still

@@ -233,7 +233,7 @@ func (m *model) takeReport(in Input) {
 			if in.Code == SpeakerUnavailable {
 				code = in.Code
 			}
-			m.broke(p, code, true)
+			m.broke(p, code, !in.Kept)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (w *world) input(now time.Time) Input {
 		case 2:
 			return Paused{Playback: id}
 		case 3:
-			return Failed{Playback: id, Code: Code(w.one(string(MediaUnavailable), string(SpeakerUnavailable), ""))}
+			return Failed{Playback: id, Kept: w.pick(2) == 0, Code: Code(w.one(string(MediaUnavailable), string(SpeakerUnavailable), ""))}
 		}
 		return Ended{Playback: id}
 	case 13, 14:
@@ -169,7 +169,7 @@ func (w *world) obey(effects []Effect) {
 			}
 		case VerbStart, VerbResume, VerbSeek:
 			if w.pick(15) == 0 {
-				w.pending = append(w.pending, Failed{Playback: o.Playback, Code: SpeakerUnavailable})
+				w.pending = append(w.pending, Failed{Playback: o.Playback, Code: SpeakerUnavailable, Kept: o.Verb == VerbResume})
 			} else {
 				w.pending = append(w.pending, Started{Playback: o.Playback})
 			}

@@ -81,5 +81,5 @@ func (c *Core) reportFailed(in Failed) {
 	if code != SpeakerUnavailable {
 		code = MediaUnavailable
 	}
-	c.fail(p, code, message, true)
+	c.fail(p, code, message, !in.Kept)
 }

@@ -254,7 +254,7 @@ func (s *script) do(line string) error {
 		if w.flag("speaker") {
 			code = SpeakerUnavailable
 		}
-		s.step(Failed{Playback: w.first(), Code: code, Message: "it broke"})
+		s.step(Failed{Playback: w.first(), Code: code, Message: "it broke", Kept: w.flag("kept")})
 	case "wait":
 		s.wait(w.duration(w.first()))
 	case "view":

@@ -48,7 +48,7 @@ const (
 	ReportHeld                          // Position is where it was held
 	ReportSeeked                        // Position, At
 	ReportEnded                         // the last sample was heard by the last speaker
-	ReportFailed                        // Err is set; the engine has forgotten the playback
+	ReportFailed                        // Err is set; the engine has forgotten the playback, unless Kept
 	ReportStalled                       // a stream ran dry; Position stands still
 	ReportContinued                     // and has sound again; Position, At
 	ReportTitle                         // Title changed
@@ -66,6 +66,7 @@ type Report struct {
 	Title    string
 	Speaker  SpeakerInfo
 	Err      error // wraps ErrMedia or ErrSpeaker
+	Kept     bool  // of ReportFailed: it is held as before and can be resumed later
 }
 
 // SpeakerInfo describes one speaker of the hub.

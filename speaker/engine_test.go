@@ -398,6 +398,32 @@ func TestReleaseCutsASourceThatHangs(t *testing.T) {
 	})
 }
 
+// TestResumeWithoutSpeaker resumes what was held while its speaker is away, and
+// again when it is back.
+func TestResumeWithoutSpeaker(t *testing.T) {
+	inHouse(t, rooms(), func(h *house) {
+		s := &sound{frames: 100 * second}
+		h.start("a", s, "hall")
+		time.Sleep(time.Second)
+		h.Do([]speaker.Order{{Verb: speaker.Hold, Playback: "a"}})
+		left := h.await(speaker.ReportHeld, "a")
+		h.driver.breakDown("hall")
+		h.await(speaker.ReportSpeaker, "hall")
+		for range 2 {
+			h.Do([]speaker.Order{{Verb: speaker.Resume, Playback: "a", Outputs: on("hall")}})
+			if r := h.await(speaker.ReportFailed, "a"); !r.Kept || !errors.Is(r.Err, speaker.ErrSpeaker) || r.Position != left.Position {
+				t.Errorf("without a speaker the resume gives %+v, held at %v", r, left.Position)
+			}
+		}
+		h.driver.mend("hall")
+		h.await(speaker.ReportSpeaker, "hall")
+		h.Do([]speaker.Order{{Verb: speaker.Resume, Playback: "a", Outputs: on("hall")}})
+		r := h.await(speaker.ReportStarted, "a")
+		time.Sleep(time.Second)
+		h.expect("hall", r.At, s, speaker.DurationToFrames(left.Position), second/2)
+	})
+}
+
 func TestDeafSink(t *testing.T) {
 	inHouse(t, rooms(), func(h *house) {
 		h.start("a", &sound{frames: 100 * second}, "hall")

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,12 @@ func (e *Engine) start(p *playback, o Order, c cue) {
 		if frame, ok := p.position(c.now); ok && p.stage == sounding {
 			e.cfg.Report(Report{Kind: ReportStarted, Playback: p.id, Position: FramesToDuration(frame), At: c.now})
 		}
+		return
+	}
+	if p.stage == held && !e.audible(o.Outputs) {
+		// Who resumes it again when there is a speaker hears it where it was left.
+		e.cfg.Report(Report{Kind: ReportFailed, Playback: p.id, Err: e.nowhere(o.Outputs), Kept: true,
+			Position: FramesToDuration(p.atHold), At: c.now})
 		return
 	}
 	p.stage, p.stalled = sounding, false
@@ -119,8 +126,20 @@ func (e *Engine) mixIn(p *playback, o Order, c cue, heard bool) {
 		}
 	}
 	if len(p.on) == 0 {
-		e.fail(p, fmt.Errorf("%w: %s", ErrSpeaker, e.why(p.outputs)))
+		e.fail(p, e.nowhere(p.outputs))
 	}
+}
+
+// audible tells whether any of the outputs can be heard now.
+func (e *Engine) audible(outputs []Output) bool {
+	return slices.ContainsFunc(outputs, func(out Output) bool {
+		st := e.stations[out.Speaker]
+		return st != nil && st.state != lost
+	})
+}
+
+func (e *Engine) nowhere(outputs []Output) error {
+	return fmt.Errorf("%w: %s", ErrSpeaker, e.why(outputs))
 }
 
 // why tells a person why none of the outputs can be heard.
