@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
+
+	"hkw/speaker/child"
 )
 
 const (
@@ -18,8 +18,6 @@ const (
 	ffmpegMemory = "67108864"
 	// ffmpegProbe is how many bytes it may look at before it begins.
 	ffmpegProbe = "262144"
-	// maxStderr is how much of its complaints is kept.
-	maxStderr = 4 << 10
 )
 
 // ffmpegStream decodes with a child process, which gets the file on its standard
@@ -83,12 +81,12 @@ func (s *ffmpegStream) run() error {
 			return err
 		}
 	}
-	child, err := startFFmpeg(s.ctx, s.path, s.foreign.demuxer, r)
+	c, err := startFFmpeg(s.ctx, s.path, s.foreign.demuxer, r)
 	if err != nil {
 		return err
 	}
-	s.child = child
-	if child.wav, err = newWAV(newInput(child.out)); err != nil {
+	s.child = c
+	if c.wav, err = newWAV(newInput(c.out)); err != nil {
 		return s.reason(err)
 	}
 	return nil
@@ -156,7 +154,7 @@ type ffmpegChild struct {
 	stdin  io.Closer
 	fed    chan struct{} // closed when all input was handed over
 	fedErr error         // of the input, after fed
-	stderr tail
+	stderr child.Complaints
 	once   sync.Once
 	cancel context.CancelFunc
 }
@@ -164,18 +162,14 @@ type ffmpegChild struct {
 func startFFmpeg(ctx context.Context, path, demuxer string, r io.Reader) (*ffmpegChild, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &ffmpegChild{fed: make(chan struct{}), cancel: cancel}
-	c.cmd = exec.CommandContext(ctx, path,
+	c.cmd = child.Command(ctx, []string{"PATH", "LC_ALL=C", "AV_LOG_FORCE_NOCOLOR=1"}, path,
 		"-hide_banner", "-loglevel", "error", "-nostdin", "-max_alloc", ffmpegMemory,
 		"-protocol_whitelist", "pipe", "-format_whitelist", formatList(demuxer),
 		"-probesize", ffmpegProbe, "-analyzeduration", "500000", "-threads", "1",
 		"-f", demuxer, "-i", "pipe:0",
 		"-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-threads", "1",
 		"-c:a", "pcm_f32le", "-f", "wav", "pipe:1")
-	c.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "AV_LOG_FORCE_NOCOLOR=1"}
-	c.cmd.Dir = os.TempDir()
 	c.cmd.Stderr = &c.stderr
-	c.cmd.WaitDelay = time.Second
-	ownGroup(c.cmd)
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
 		cancel()
@@ -240,28 +234,14 @@ func (c *ffmpegChild) end() string {
 		c.cancel()
 		_ = c.stdin.Close()
 		_ = c.cmd.Wait()
+		child.EndGroup(c.cmd)
 	})
-	return c.stderr.line()
+	return lastLine(c.stderr.String())
 }
 
-// tail keeps the beginning of what is written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p[:min(len(p), maxStderr-len(t.buf))]...)
-	return len(p), nil
-}
-
-// line is the last line of it, fit for an error.
-func (t *tail) line() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := strings.TrimSpace(string(t.buf))
+// lastLine is the last line of what ffmpeg complained of, fit for an error.
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
 	s = s[strings.LastIndexByte(s, '\n')+1:]
 	s = strings.TrimPrefix(s, "pipe:0: ")
 	s = strings.Map(func(r rune) rune {

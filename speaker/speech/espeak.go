@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hkw/speaker"
+	"hkw/speaker/child"
 	"hkw/speaker/decode"
 )
 
@@ -20,7 +21,6 @@ import (
 const (
 	espeakMemory = 512 << 20 // bytes of addresses
 	espeakCPU    = 60        // seconds
-	espeakStderr = 4 << 10   // bytes of its complaints that are kept
 )
 
 // espeakVoice is a voice as espeak-ng names them: en, en-us+f3, mb-de5.
@@ -77,11 +77,11 @@ func (e espeak) Synthesize(ctx context.Context, r Request) (speaker.Source, erro
 	}
 	// Two brackets would begin phonemes.
 	text := strings.ReplaceAll(r.Text, "[[", "[ [")
-	child, err := start(ctx, file, args, text)
+	out, err := start(ctx, file, args, text)
 	if err != nil {
 		return nil, err
 	}
-	return decode.Open(ctx, &feed{Reader: child, close: child.Close}, decode.Options{Name: e.Name(), FFmpeg: "-"})
+	return decode.Open(ctx, &feed{Reader: out, close: out.Close}, decode.Options{Name: e.Name(), FFmpeg: "-"})
 }
 
 // Check implements Engine: it says something.
@@ -112,32 +112,23 @@ func (e espeak) Check(ctx context.Context) error {
 // checkTimeout bounds every engine's Check.
 const checkTimeout = 10 * time.Second
 
-// child is a program that speaks on its standard output.
-type child struct {
+// speaking is what a program says on its standard output.
+type speaking struct {
 	cmd    *exec.Cmd
 	out    *os.File
 	cancel context.CancelFunc
-	stderr complaints
+	stderr child.Complaints
 	wait   func() error
 }
 
 // start starts a program in a process group of its own, with little memory and
 // none of our environment that it has no use for. It ends when ctx does.
-func start(ctx context.Context, file string, args []string, text string) (*child, error) {
+func start(ctx context.Context, file string, args []string, text string) (*speaking, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &child{cancel: cancel}
-	c.cmd = exec.CommandContext(ctx, file, args...) //nolint:gosec // that is what an engine is
+	c := &speaking{cancel: cancel}
+	c.cmd = child.Command(ctx, []string{"LC_ALL=C.UTF-8", "PATH", "LD_LIBRARY_PATH", "ESPEAK_DATA_PATH"}, file, args...)
 	c.cmd.Stdin = strings.NewReader(text)
 	c.cmd.Stderr = &c.stderr
-	c.cmd.Dir = os.TempDir()
-	c.cmd.WaitDelay = time.Second // for what a grandchild keeps open
-	c.cmd.Env = []string{"LC_ALL=C.UTF-8"}
-	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "ESPEAK_DATA_PATH"} {
-		if v, ok := os.LookupEnv(name); ok {
-			c.cmd.Env = append(c.cmd.Env, name+"="+v)
-		}
-	}
-	ownGroup(c.cmd)
 	out, in, err := os.Pipe()
 	if err != nil {
 		cancel()
@@ -153,7 +144,7 @@ func start(ctx context.Context, file string, args []string, text string) (*child
 	limit(c.cmd.Process.Pid, espeakMemory, espeakCPU)
 	c.wait = sync.OnceValue(func() error {
 		err := c.cmd.Wait()
-		endGroup(c.cmd.Process.Pid)
+		child.EndGroup(c.cmd)
 		cancel()
 		if errors.Is(err, exec.ErrWaitDelay) {
 			err = nil // it has ended well, and a child of its own had not
@@ -164,11 +155,11 @@ func start(ctx context.Context, file string, args []string, text string) (*child
 }
 
 // Read reads its output; at the end, an error if it did not end well.
-func (c *child) Read(p []byte) (int, error) {
+func (c *speaking) Read(p []byte) (int, error) {
 	n, err := c.out.Read(p)
 	if err == io.EOF {
 		if failed := c.wait(); failed != nil {
-			if said := c.stderr.text(); said != "" {
+			if said := printable(c.stderr.String()); said != "" {
 				return n, fmt.Errorf("%w: %s", failed, said)
 			}
 			return n, failed
@@ -178,28 +169,9 @@ func (c *child) Read(p []byte) (int, error) {
 }
 
 // Close kills it, if it still runs, with its children, and waits until it is gone.
-func (c *child) Close() error {
+func (c *speaking) Close() error {
 	c.cancel()
 	_ = c.wait()
 	_ = c.out.Close()
 	return nil
-}
-
-// complaints keeps the beginning of what is written to it.
-type complaints struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (c *complaints) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.buf = append(c.buf, p[:min(len(p), espeakStderr-len(c.buf))]...)
-	return len(p), nil
-}
-
-func (c *complaints) text() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return printable(string(c.buf))
 }

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package speech
+package child
 
 import "os/exec"
 
