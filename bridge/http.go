@@ -23,20 +23,6 @@ const heartbeat = 15 * time.Second
 // streamWrite is how long a reader of an event stream may take to accept a message.
 const streamWrite = 10 * time.Second
 
-// Health is the reply of /healthz.
-type Health struct {
-	Healthy bool        `json:"healthy"` // every hub has its broker
-	Version string      `json:"version"`
-	Hubs    []HubHealth `json:"hubs"`
-}
-
-// HubHealth is one hub in the reply of /healthz.
-type HubHealth struct {
-	Hub       string `json:"hub"`
-	Connected bool   `json:"connected"` // to its broker
-	Boot      string `json:"boot"`
-}
-
 // HTTPConfig says what is served over HTTP and to whom.
 type HTTPConfig struct {
 	Version   string
@@ -51,7 +37,7 @@ type HTTPConfig struct {
 //	GET  /hkw/<hub>/status…     what is retained there
 //	GET  /hkw/<hub>/events      status and events as they come
 //	GET  /openapi.json          the description of all this; /docs shows it to people
-//	GET  /healthz               whether every hub has its broker
+//	GET  /healthz               whether every hub answers and has its broker
 //	GET  /mqtt                  MQTT over WebSocket
 //	GET  /v1/…, /api/v1/…       HKWHub's commands, for the default hub
 //
@@ -79,20 +65,6 @@ func NewHandler(cfg HTTPConfig) http.Handler {
 type server struct {
 	cfg  HTTPConfig
 	hubs map[string]*Hub
-}
-
-func (s *server) health(w http.ResponseWriter, _ *http.Request) {
-	health := Health{Healthy: true, Version: s.cfg.Version}
-	for _, h := range s.cfg.Hubs {
-		up := h.Connected()
-		health.Hubs = append(health.Hubs, HubHealth{Hub: h.ID(), Connected: up, Boot: h.Boot()})
-		health.Healthy = health.Healthy && up
-	}
-	status := http.StatusOK
-	if !health.Healthy {
-		status = http.StatusServiceUnavailable
-	}
-	reply(w, status, marshal(health))
 }
 
 // hub finds the hub of a request, or answers that there is none.

@@ -117,6 +117,7 @@ type Hub struct {
 	inbox   chan request
 	mail    mailbox
 	media   chan struct{} // the catalogue has changed
+	alive   chan struct{} // given by the loop to whoever asks whether it goes round
 	saved   *volumeStore
 	dialect *dialectBus // HKWHub's clients on the bus
 
@@ -144,6 +145,7 @@ func New(cfg Config) (*Hub, error) {
 		inbox:    make(chan request, inboxSize),
 		mail:     mailbox{ready: make(chan struct{}, 1)},
 		media:    make(chan struct{}, 1),
+		alive:    make(chan struct{}),
 		core:     session.New(cfg.Session),
 		pending:  map[string]*pending{},
 		seen:     newDedupe(),
@@ -218,6 +220,7 @@ func (h *Hub) loop(ctx context.Context, clientDone <-chan error) error {
 			}
 		case <-h.media:
 			h.publishStatus(time.Now())
+		case h.alive <- struct{}{}: // see Alive
 		case <-timer.C:
 			h.step(session.Tick{})
 		}

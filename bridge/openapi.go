@@ -21,8 +21,8 @@ type object map[string]any
 func OpenAPI(version string) []byte {
 	paths := object{
 		"/healthz": object{"get": object{
-			"summary": "Whether every hub has its broker.", "operationId": "health", "security": []object{},
-			"responses": object{"200": jsonResponse("They have.", "Health"), "503": jsonResponse("One has not.", "Health")},
+			"summary": "Whether every hub answers and has its broker.", "operationId": "health", "security": []object{},
+			"responses": object{"200": jsonResponse("They do.", "Health"), "503": jsonResponse("One does not.", "Health")},
 		}},
 		"/hkw/{hub}/events": object{"get": object{
 			"summary":     "Status and events as they come, server-sent.",

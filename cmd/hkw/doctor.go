@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -201,18 +200,8 @@ func (d *doctor) ports(ctx context.Context) {
 func (d *doctor) isHub(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+dialable(address)+"/healthz", http.NoBody)
-	if err != nil {
-		return false
-	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var health bridge.Health
-	return json.NewDecoder(resp.Body).Decode(&health) == nil && len(health.Hubs) > 0
+	_, err := askHealth(ctx, dialable(address))
+	return err == nil
 }
 
 // sound looks what the speakers of a hub that does not run yet would be.

@@ -17,7 +17,7 @@ type exitCode int
 // The exit codes. They are only ever added to.
 const (
 	exitOK       exitCode = iota
-	exitRuntime           // serve or doctor failed
+	exitRuntime           // serve failed; doctor or health found something wrong
 	exitUsage             // command line, environment or file
 	exitRejected          // the hub refused the command and changed nothing
 	exitFailed            // the hub tried and failed, or a sound waited for did not end by itself
@@ -32,7 +32,7 @@ var exitCodes = []struct {
 	meaning string
 }{
 	{exitOK, "done"},
-	{exitRuntime, "it failed while running; doctor: the hub could not serve or be heard"},
+	{exitRuntime, "it failed while running; doctor: the hub could not serve or be heard; health: it is not well"},
 	{exitUsage, "the command line, the environment or the configuration file is wrong"},
 	{exitRejected, "the hub refused the command and changed nothing"},
 	{exitFailed, "the hub tried and failed; play --wait: the sound did not end by itself"},

@@ -16,6 +16,7 @@
 //	commands.go    play, say, stop, …
 //	watch.go       the live view
 //	doctor.go      what is there and what to do about the rest
+//	health.go      whether what runs is well
 package main
 
 import (

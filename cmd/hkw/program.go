@@ -109,7 +109,7 @@ func (p *program) root() *cobra.Command {
 	addSettings(serve.Flags(), true)
 	root.AddCommand(serve)
 	root.AddCommand(p.commands()...)
-	root.AddCommand(p.watchCommand(), p.mediaCommand(), p.doctorCommand(), p.configCommand(), p.tokenCommand(), p.versionCommand())
+	root.AddCommand(p.watchCommand(), p.mediaCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.tokenCommand(), p.versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
