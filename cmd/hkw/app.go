@@ -117,6 +117,9 @@ func (a *app) Run(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("serve HTTP: %w", err)
 	})
+	if s := a.supervise(); s != nil {
+		runPart(life, "news for systemd", fail, s.run) // the last part: the first to hear of the end
+	}
 	close(a.started)
 	<-ctx.Done()
 	a.log.Info().Msg("ending")

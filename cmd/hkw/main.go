@@ -12,6 +12,7 @@
 //	speakers.go    the drivers, and which speakers a hub has
 //	app.go         what `serve` runs
 //	serve.go       and how it greets
+//	systemd.go     what systemd is told, its watchdog above all
 //	bus.go         a client's connection to a hub
 //	commands.go    play, say, stop, …
 //	watch.go       the live view
