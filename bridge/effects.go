@@ -205,6 +205,7 @@ func (h *Hub) publishDetails(v session.View) {
 		title = v.Current.Media.(*item).shownTitle()
 	}
 	h.retainIfNew("status/player_state", []byte(v.State))
+	h.retainIfNew("status/siren", []byte(sirenState(v)))
 	h.retainIfNew("status/volume", []byte(strconv.Itoa(v.Volume)))
 	h.retainIfNew("status/title", []byte(title))
 }

@@ -29,6 +29,10 @@ func (f Field) allowed() string {
 		return `an array of speaker ids, or "all"`
 	case KindMode:
 		return "one of interrupt, announce, queue, drop"
+	case KindPower:
+		return "ON or OFF"
+	case KindFraction:
+		return fmt.Sprintf("a number from %d to %d", f.Min, f.Max)
 	default:
 		if f.isID() {
 			return fmt.Sprintf("%d to %d letters, digits, _ or -", f.Min, f.Max)
@@ -71,7 +75,7 @@ func (f Field) decode(raw json.RawMessage) (any, *refusal) {
 	case '{':
 	default: // a number
 		switch f.Kind {
-		case KindInt, KindSeconds:
+		case KindInt, KindSeconds, KindFraction:
 			return f.number(string(raw))
 		case KindMedia: // an id of the library: 63 bits, never through a float64
 			if _, err := strconv.ParseUint(string(raw), 10, 63); err == nil {
@@ -86,7 +90,7 @@ func (f Field) decode(raw json.RawMessage) (any, *refusal) {
 func (f Field) parse(s string, quoted bool) (any, *refusal) {
 	got := strconv.Quote(s)
 	switch f.Kind {
-	case KindInt, KindSeconds:
+	case KindInt, KindSeconds, KindFraction:
 		if quoted {
 			return nil, f.refuse(got)
 		}
@@ -104,6 +108,11 @@ func (f Field) parse(s string, quoted bool) (any, *refusal) {
 		switch mode {
 		case session.Interrupt, session.Announce, session.Queue, session.Drop:
 			return s, nil
+		}
+		return nil, f.refuse(got)
+	case KindPower:
+		if power := strings.ToUpper(s); power == powerOn || power == powerOff {
+			return power, nil
 		}
 		return nil, f.refuse(got)
 	case KindSpeakers:
@@ -133,7 +142,7 @@ func (f Field) number(s string) (any, *refusal) {
 	if err != nil || x < float64(f.Min) || x > float64(f.Max) {
 		return nil, f.refuse(s)
 	}
-	if f.Kind == KindSeconds {
+	if f.Kind != KindInt {
 		return x, nil
 	}
 	if x != math.Trunc(x) {

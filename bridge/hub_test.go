@@ -316,7 +316,7 @@ func TestRetainedTopics(t *testing.T) {
 	b := newBench(t)
 	var said []message
 	for _, c := range [][2]string{{"session/open", `{"id":"o"}`}, {"play", "song"}, {"play", `{"media":"bell","on_busy":"announce"}`},
-		{"volume", "7"}, {"pause", ""}, {"resume", ""}, {"stop", ""}, {"dance", ""}} {
+		{"volume", "7"}, {"pause", ""}, {"resume", ""}, {"stop", ""}, {"siren", `{"tone":"bell"}`}, {"dance", ""}} {
 		said = append(said, b.publish(c[0], c[1])...)
 	}
 	used := map[string]bool{availabilityTopic: true} // published by the connection

@@ -22,6 +22,7 @@ type item struct {
 	info    speaker.Info
 	title   string // what a stream says it is playing
 	stalled bool
+	siren   bool // it is the siren's
 }
 
 // shownTitle is what a stream says it is playing, else the title of its media.
@@ -133,6 +134,11 @@ func (s strictWeb) Open(ctx context.Context) (speaker.Source, error) {
 func (h *Hub) play(c *command, m library.Media) session.Play {
 	if m.Kind == library.KindWeb && !c.fromBus && !c.owners {
 		m = library.NewMedia(m, strictWeb{m.URL, h.cfg.StrictWeb})
+	}
+	if limit, limited := c.seconds("duration"); limited || c.flag("repeat") {
+		lasting := speaker.Lasting(m, c.flag("repeat"), limit)
+		m.Duration = 0 // that of the whole is known when it is opened
+		m = library.NewMedia(m, lasting)
 	}
 	ids, all := c.speakers("speakers")
 	p := session.Play{

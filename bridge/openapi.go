@@ -165,6 +165,10 @@ func operationID(method, topic string) string {
 // fieldSchema is the JSON schema of a field of a command.
 func fieldSchema(f Field) object {
 	switch f.Kind {
+	case KindFraction:
+		return object{"type": "number", "minimum": f.Min, "maximum": f.Max}
+	case KindPower:
+		return object{"type": "string", "enum": []string{powerOn, powerOff}}
 	case KindInt:
 		return object{"type": "integer", "minimum": f.Min, "maximum": f.Max}
 	case KindSeconds:

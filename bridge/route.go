@@ -34,6 +34,8 @@ const (
 	KindMedia    Kind = "media"        // string, or an integer id of the library
 	KindSpeakers Kind = "speaker list" // array of ids, comma-separated ids, or "all"
 	KindMode     Kind = "on_busy"      // interrupt, announce, queue, drop
+	KindPower    Kind = "ON or OFF"    // as Home Assistant writes it, in any case
+	KindFraction Kind = "fraction"     // JSON number from 0 to 1
 )
 
 // Field is one field of a command's JSON object.
@@ -55,6 +57,8 @@ var (
 	fieldPlayback = Field{Name: "playback", Kind: KindText, Min: 1, Max: 64, Default: "what the command reaches by itself", Doc: "The playback meant."}
 	fieldSpeakers = Field{Name: "speakers", Aliases: []string{"DeviceIDList"}, Kind: KindSpeakers, Default: "the session's selection, else all", Doc: "Where this playback is heard."}
 	fieldVolume   = Field{Name: "volume", Aliases: []string{"Volume"}, Kind: KindInt, Min: 0, Max: session.MaxVolume, Default: "each speaker's own", Doc: "Volume of this playback alone."}
+	fieldTTL      = Field{Name: "ttl", Kind: KindSeconds, Min: 0, Max: 86400, Default: "no limit", Doc: "Never start later than this after the command arrived."}
+	fieldExpires  = Field{Name: "expires", Kind: KindTime, Default: "no limit", Doc: "Never start at or after this time."}
 
 	touchFields = []Field{fieldID, fieldSession, fieldPriority, fieldPlayback}
 	playFields  = []Field{
@@ -62,8 +66,19 @@ var (
 		{Name: "on_busy", Kind: KindMode, Default: "`interrupt`; `announce` for speech and for a chime by its topic", Doc: "How the sound meets a busy hub."},
 		{Name: "duck", Kind: KindBool, Default: "`false`", Doc: "With `announce`: lower the music instead of suspending it."},
 		fieldVolume, fieldSpeakers,
-		{Name: "ttl", Kind: KindSeconds, Min: 0, Max: 86400, Default: "no limit", Doc: "Never start later than this after the command arrived."},
-		{Name: "expires", Kind: KindTime, Default: "no limit", Doc: "Never start at or after this time."},
+		fieldTTL,
+		fieldExpires,
+		{Name: "repeat", Kind: KindBool, Default: "`false`", Doc: "Begins again whenever it ends, until it is stopped."},
+		{Name: "duration", Kind: KindSeconds, Min: 1, Max: 86400, Default: "its own", Doc: "Ends by itself after so much sound."},
+	}
+	sirenFields = []Field{
+		{Name: "state", Kind: KindPower, Default: "`ON`", Doc: "`ON` sounds, and replaces what sounds already; `OFF` silences the siren and nothing else."},
+		{Name: "tone", Kind: KindMedia, Min: 1, Max: 4096, Default: "`alarm`", Doc: "A preset's name, or media as in `play`, which is repeated."},
+		{Name: "duration", Kind: KindSeconds, Min: 1, Max: 3600, Default: "60", Doc: "Ends by itself after so much sound."},
+		{Name: "volume_level", Kind: KindFraction, Min: 0, Max: 1, Default: "the preset's, else each speaker's own", Doc: "Volume of the siren alone, 1 is the loudest."},
+		described(fieldPriority, "the preset's, else 300", "The siren's priority."),
+		described(fieldSpeakers, "the preset's, else all", "Where the siren is heard."),
+		fieldID, fieldTTL, fieldExpires,
 	}
 )
 
@@ -94,6 +109,11 @@ var Routes = []Route{
 		Fields: with(playFields,
 			Field{Name: "say", Aliases: []string{"Text"}, Kind: KindText, Min: 1, Max: 4096, Required: true, Doc: "The text to speak."},
 			Field{Name: "voice", Kind: KindText, Min: 1, Max: 64, Default: "the engine's", Doc: "The voice, as the speech engine calls it."}),
+	},
+	{
+		Command: "siren", Topic: "siren", Bare: "state", input: (*Hub).sirenInput,
+		Summary: "Lets an alarm sound until it is switched off, or its time is over; the payload is that of Home Assistant's sirens.",
+		Fields:  sirenFields,
 	},
 	{
 		Command: "stop", Topic: "stop", Empty: true, input: (*Hub).stopInput,

@@ -56,6 +56,9 @@ type Play struct {
 	Speakers    []string  // for this playback alone; nil: the session's selection
 	AllSpeakers bool      // for this playback alone: every speaker
 	Expires     time.Time // never start it at or after this time; zero: no limit
+	// Beside names a playback whose session it joins, if that one still lives and the
+	// command has no session of its own: who asked for both is the same.
+	Beside string
 }
 
 // Stop ends playbacks: Playback when named, else everything of the session,

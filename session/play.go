@@ -14,6 +14,9 @@ func (c *Core) play(in Play) {
 	if !ok {
 		return
 	}
+	if other := c.playbacks[in.Beside]; s == nil && other != nil {
+		s = other.session
+	}
 	mode := in.OnBusy
 	if mode == "" {
 		mode = Interrupt

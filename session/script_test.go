@@ -218,7 +218,7 @@ func (s *script) do(line string) error {
 		}
 		in := Play{Request: r, Playback: w.first(), Ref: "~" + w.first(), Media: w.first(),
 			Resumable: !w.flag("stream"), Duck: w.flag("duck"), Volume: w.number("volume"),
-			Speakers: w.list("speakers"), AllSpeakers: w.flag("everywhere")}
+			Speakers: w.list("speakers"), AllSpeakers: w.flag("everywhere"), Beside: w.keys["beside"]}
 		for _, mode := range []OnBusy{Interrupt, Announce, Queue, Drop} {
 			if w.flag(string(mode)) {
 				in.OnBusy = mode

@@ -117,6 +117,8 @@ func (p *program) playCommand(cmd *cobra.Command, field string) *cobra.Command {
 	f.integer("volume", "0 to 50, for this sound alone")
 	f.text("speakers", "where it is heard: names separated by commas, or all")
 	f.seconds("ttl", "never start later than this from now")
+	f.boolean("repeat", "begin again whenever it ends")
+	f.seconds("duration", "end by itself after so much sound")
 	if field == "say" {
 		f.text("voice", "who says it, as the speech engine calls it")
 	}
