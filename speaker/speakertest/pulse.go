@@ -38,10 +38,11 @@ func Require(t testing.TB, what string, programs ...string) {
 type PulseServer struct {
 	Socket string // the path of its Unix socket
 
-	dir   string
-	sinks []string
-	cmd   *exec.Cmd
-	done  chan struct{}
+	dir     string
+	sinks   []string
+	command func() (*exec.Cmd, error) // runs it
+	cmd     *exec.Cmd
+	done    chan struct{}
 }
 
 // StartPulse starts a server with the given null sinks, 48 kHz stereo float each. A
@@ -56,6 +57,7 @@ func StartPulse(t testing.TB, sinks ...string) *PulseServer {
 		t.Fatal(err)
 	}
 	p := &PulseServer{Socket: filepath.Join(dir, "native"), dir: dir, sinks: sinks}
+	p.command = p.pulseaudio
 	t.Cleanup(func() {
 		p.Kill()
 		_ = os.RemoveAll(dir)
@@ -71,6 +73,34 @@ func (p *PulseServer) Server() string { return "unix:" + p.Socket }
 func (p *PulseServer) Start(t testing.TB) {
 	t.Helper()
 	_ = os.Remove(p.Socket)
+	cmd, err := p.command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log logBuffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	p.cmd, p.done = cmd, done
+	go func() { _ = cmd.Wait(); close(done) }()
+	Eventually(t, 10*time.Second, func() error {
+		select {
+		case <-done:
+			t.Fatalf("the sound server ended:\n%s", log.String())
+		default:
+		}
+		c, err := net.Dial("unix", p.Socket)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	})
+}
+
+// pulseaudio is PulseAudio with the sinks of the test.
+func (p *PulseServer) pulseaudio() (*exec.Cmd, error) {
 	var script strings.Builder
 	for _, s := range p.sinks {
 		name, module, other := strings.Cut(s, "=")
@@ -82,39 +112,23 @@ func (p *PulseServer) Start(t testing.TB) {
 	fmt.Fprintf(&script, "load-module module-native-protocol-unix auth-anonymous=1 socket=%s\n", p.Socket)
 	config := filepath.Join(p.dir, "default.pa")
 	if err := os.WriteFile(config, []byte(script.String()), 0o600); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	p.cmd = exec.Command("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1",
+	cmd := exec.Command("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1",
 		"--disallow-exit", "--realtime=no", "--high-priority=no", "--log-target=stderr", "--log-level=error", "-F", config)
-	p.cmd.Env = append(os.Environ(), "HOME="+p.dir, "XDG_RUNTIME_DIR="+p.dir, "XDG_CONFIG_HOME="+p.dir,
+	cmd.Env = append(os.Environ(), "HOME="+p.dir, "XDG_RUNTIME_DIR="+p.dir, "XDG_CONFIG_HOME="+p.dir,
 		"PULSE_RUNTIME_PATH="+filepath.Join(p.dir, "run"), "PULSE_STATE_PATH="+filepath.Join(p.dir, "state"),
 		"DBUS_SESSION_BUS_ADDRESS=disabled:", "DBUS_SYSTEM_BUS_ADDRESS=disabled:", "PULSE_SERVER=", "PULSE_COOKIE=")
-	var log logBuffer
-	p.cmd.Stderr = &log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	p.done = done
-	cmd := p.cmd
-	go func() { _ = cmd.Wait(); close(done) }()
-	Eventually(t, 10*time.Second, func() error {
-		select {
-		case <-done:
-			t.Fatalf("pulseaudio ended:\n%s", log.String())
-		default:
-		}
-		c, err := net.Dial("unix", p.Socket)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err
-	})
+	return cmd, nil
 }
 
 // Kill kills the server, without a chance to say goodbye, and waits for its end.
 func (p *PulseServer) Kill() {
-	if p.cmd != nil && p.cmd.Process != nil {
+	switch {
+	case p.cmd == nil || p.cmd.Process == nil:
+	case p.cmd.Cancel != nil: // ends its whole group
+		_ = p.cmd.Cancel()
+	default:
 		_ = p.cmd.Process.Kill()
 	}
 	p.wait()
