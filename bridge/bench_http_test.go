@@ -13,7 +13,7 @@ import (
 // BenchmarkHTTPVolume posts a volume to a hub and, in turn, to a bare handler that
 // only decodes and encodes the same bodies: what lies between is the hub.
 func BenchmarkHTTPVolume(b *testing.B) {
-	h := newHouse(b)
+	h := newHouse(b, unpaced)
 	hub := httptest.NewServer(NewHandler(HTTPConfig{Version: "bench", Hubs: []*Hub{h.hub}}))
 	defer hub.Close()
 	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

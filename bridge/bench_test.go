@@ -44,6 +44,7 @@ func BenchmarkCommand(b *testing.B) {
 			dir := b.TempDir()
 			toneFile(b, dir, "a.wav", toneA, 10*time.Second)
 			furnishing := func(c *Config) {
+				unpaced(c)
 				c.Media = files{dir}
 				c.Speakers = []speaker.Setup{{ID: "kitchen", Name: "Kitchen", Driver: null.New()}}
 				c.Log = zerolog.New(io.Discard).Level(zerolog.InfoLevel) // as in earnest

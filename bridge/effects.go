@@ -113,6 +113,9 @@ func (h *Hub) finish(key string, r session.Result) {
 		current := h.playback(*r.Current)
 		res.Current = &current
 	}
+	if p.wait > 0 {
+		res.RetryAfter = seconds(max(p.wait, time.Millisecond))
+	}
 	if p.decorate != nil && r.Code == "" {
 		p.decorate(&res)
 	}
@@ -124,7 +127,7 @@ func (h *Hub) finish(key string, r session.Result) {
 	switch {
 	case r.Code == Internal:
 		level = h.log.Error()
-	case p.cmd.route != nil && p.cmd.route.reads:
+	case p.unlogged, p.cmd.route != nil && p.cmd.route.reads:
 		level = h.log.Debug()
 	}
 	level.Str("cmd", p.cmd.name).Str("id", p.cmd.id).Str("outcome", string(r.Outcome)).Str("code", string(r.Code)).
@@ -145,10 +148,10 @@ func (h *Hub) reply(p *pending, res Result) {
 	for _, w := range p.waiters {
 		w <- res // buffered: each waiter takes one
 	}
-	if p.key != (dedupeKey{}) || p.cmd.fromBus {
+	if p.named || p.cmd.fromBus {
 		h.out.send("result/"+res.ID, full) // an id that the hub made is known to nobody else
 	}
-	if p.cmd.route == nil || !p.cmd.route.reads { // a page that polls would hide what was decided
+	if !p.untold && (p.cmd.route == nil || !p.cmd.route.reads) { // a page that polls would hide what was decided
 		h.out.retain("status/result", public)
 	}
 }

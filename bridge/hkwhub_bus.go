@@ -99,7 +99,7 @@ func (b *dialectBus) take(ctx context.Context, m dialectMessage) {
 		return
 	}
 	topic, payload, refused := c.order()
-	reply := b.hub.submit(request{topic: topic, payload: payload})
+	reply := b.hub.submit(request{topic: topic, payload: payload, dialect: true})
 	b.work.Go(func() {
 		defer func() { <-b.slots }()
 		var r Result

@@ -36,7 +36,7 @@ func (h *Hub) serveDialect(w http.ResponseWriter, r *http.Request, d *dialect, n
 		refusal = c.refuse(http.StatusMethodNotAllowed, "commands are sent with GET")
 	case refusal == nil:
 		topic, payload, refused := c.order()
-		res, err := h.Command(r.Context(), topic, payload)
+		res, err := h.await(r.Context(), request{topic: topic, payload: payload, overHTTP: true, dialect: true})
 		if err != nil {
 			return // the client is gone; the command goes on
 		}

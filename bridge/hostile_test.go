@@ -25,7 +25,7 @@ var hostile = []string{
 // TestHostilePublishes: thousands of malformed messages, each answered once with a
 // named error, and the hub plays on as if nothing had been.
 func TestHostilePublishes(t *testing.T) {
-	h := newHouse(t)
+	h := newHouse(t, unpaced)
 	playing := h.must("play", `"media":"alarm","priority":9999`, session.OutcomeStarted)
 	h.must("session/open", "", session.OutcomeDone)
 	results := h.listen("result/+")
@@ -69,7 +69,7 @@ func TestHostilePublishes(t *testing.T) {
 
 // TestManyPlays: a thousand plays that interrupt one another leave nothing behind.
 func TestManyPlays(t *testing.T) {
-	h := newHouse(t)
+	h := newHouse(t, unpaced)
 	h.must("play", `"media":"chime"`, session.OutcomeStarted)
 	h.must("stop", "", session.OutcomeDone)
 	results := h.listen("result/+")

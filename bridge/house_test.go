@@ -33,6 +33,12 @@ type house struct {
 // furnish changes the hub's configuration before it is made.
 type furnish func(*Config)
 
+// unpaced takes commands as fast as they come: for what presses faster than any
+// hand.
+func unpaced(c *Config) {
+	c.Pace = Pace{Topic: Rate{PerSecond: -1}, Hub: Rate{PerSecond: -1}, Bounce: -1}
+}
+
 func newHouse(t testing.TB, furnishing ...furnish) *house {
 	t.Helper()
 	b, err := broker.New(broker.Config{Log: zerolog.Nop()})

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,6 +100,9 @@ func (s *server) command(w http.ResponseWriter, r *http.Request) {
 	status := HTTPStatus(res.Error)
 	if res.Outcome == session.OutcomeQueued {
 		status = http.StatusAccepted
+	}
+	if res.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(res.RetryAfter))))
 	}
 	reply(w, status, marshal(res))
 }
@@ -222,8 +227,13 @@ func (h *Hub) Retained(topic string) ([]byte, bool) {
 // topic (below hkw/<hub>/), and waits for its result. It returns an error only when
 // ctx is done first; the command goes on then.
 func (h *Hub) Command(ctx context.Context, topic string, payload []byte) (Result, error) {
+	return h.await(ctx, request{topic: topic, payload: payload, overHTTP: true})
+}
+
+// await enqueues a command and waits for its result, as Command does.
+func (h *Hub) await(ctx context.Context, command request) (Result, error) {
 	select {
-	case r := <-h.submit(request{topic: topic, payload: payload, overHTTP: true}):
+	case r := <-h.submit(command):
 		return r, nil
 	case <-ctx.Done():
 		return Result{}, ctx.Err()

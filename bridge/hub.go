@@ -6,6 +6,7 @@
 //
 //	client.go   the MQTT handler only enqueues
 //	codec.go    decode checks it against its Route
+//	pace.go     what comes too fast goes no further
 //	inputs.go   makes it an input of the core, media resolved
 //	hub.go      Step, by the one goroutine
 //	effects.go  orders to the engine, then status, event, result
@@ -71,6 +72,7 @@ type Config struct {
 	Broker    BrokerConfig      // where the bus is
 	DataDir   string            // keeps the volumes across restarts; "" for nowhere
 	Warnings  map[string]string // by speaker id: what its status says as a warning
+	Pace      Pace              // how fast commands may come
 	Log       zerolog.Logger
 }
 
@@ -92,6 +94,7 @@ type request struct {
 	retained bool
 	at       time.Time
 	overHTTP bool
+	dialect  bool          // a client of HKWHub called it
 	reply    chan<- Result // of who waits beside the bus; buffered, gets one result
 }
 
@@ -103,6 +106,18 @@ type pending struct {
 	key      dedupeKey // zero if the command named no id
 	waiters  []chan<- Result
 	started  time.Time
+	named    bool          // its id is its sender's
+	untold   bool          // its result is its sender's alone, and does not stand on status/result
+	unlogged bool          // its result is no news
+	wait     time.Duration // of a command that came too fast: how much later it would have passed
+}
+
+// incoming is a command on its way to the core.
+type incoming struct {
+	request request
+	cmd     *command
+	why     *refusal // what is wrong with it as it stands
+	pending *pending
 }
 
 // Hub is one hub: an address on the bus.
@@ -127,6 +142,7 @@ type Hub struct {
 	pending  map[string]*pending // by the key that the core knows
 	keys     uint64
 	seen     dedupe
+	pacer    *pacer
 	items    map[string]*item // by playback, while it lives
 	speakers map[string]speaker.SpeakerInfo
 }
@@ -149,6 +165,7 @@ func New(cfg Config) (*Hub, error) {
 		core:     session.New(cfg.Session),
 		pending:  map[string]*pending{},
 		seen:     newDedupe(),
+		pacer:    newPacer(cfg.Pace),
 		items:    map[string]*item{},
 		speakers: map[string]speaker.SpeakerInfo{},
 	}
@@ -202,7 +219,7 @@ func (h *Hub) loop(ctx context.Context, clientDone <-chan error) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		if at, ok := h.core.Deadline(); ok {
+		if at, ok := h.deadline(time.Now()); ok {
 			timer.Reset(time.Until(at))
 		} else {
 			timer.Stop()
@@ -222,9 +239,19 @@ func (h *Hub) loop(ctx context.Context, clientDone <-chan error) error {
 			h.publishStatus(time.Now())
 		case h.alive <- struct{}{}: // see Alive
 		case <-timer.C:
+			h.catchUp(time.Now())
 			h.step(session.Tick{})
 		}
 	}
+}
+
+// deadline is when the loop has something to do if nothing comes.
+func (h *Hub) deadline(now time.Time) (time.Time, bool) {
+	at, ok := h.core.Deadline()
+	if paced, has := h.pacer.deadline(now); has && (!ok || paced.Before(at)) {
+		return paced, true
+	}
+	return at, ok
 }
 
 // shutDown ends everything audible and answers everyone who still waits.
@@ -309,29 +336,37 @@ func (h *Hub) handle(r request) {
 	}
 	cmd, why := decode(r.topic, r.payload, r.at)
 	cmd.fromBus = !r.overHTTP
-	hadID := cmd.id != ""
-	if !hadID {
+	p := &pending{cmd: cmd, started: r.at, named: cmd.id != ""}
+	if !p.named {
 		cmd.id = newCommandID()
 	}
-	p := &pending{cmd: cmd, started: r.at}
 	if r.reply != nil {
 		p.waiters = append(p.waiters, r.reply)
 	}
 	h.keys++
-	key := fmt.Sprintf("c%d", h.keys)
-	cmd.key = key
-	h.pending[key] = p
+	cmd.key = fmt.Sprintf("c%d", h.keys)
+	h.pending[cmd.key] = p
 	if r.retained {
 		// Whoever retains a play would ring the house at each reconnect.
-		why = &refusal{RetainedCommand, "retained commands are never carried out; publish without retain, and clear the topic with an empty retained message"}
-	} else if hadID {
+		h.refuse(cmd, &refusal{RetainedCommand, "retained commands are never carried out; publish without retain, and clear the topic with an empty retained message"})
+		return
+	}
+	if a := (&incoming{r, cmd, why, p}); !h.tooFast(a) {
+		h.admit(a)
+	}
+}
+
+// admit takes a command that comes in its time to the core.
+func (h *Hub) admit(a *incoming) {
+	r, cmd, why, p := a.request, a.cmd, a.why, a.pending
+	if p.named {
 		p.key = dedupeKey{r.topic, cmd.id}
 		switch first, seen := h.seen.look(p.key, r.at); {
 		case seen && !first.same(r.payload):
 			p.key = dedupeKey{}
 			why = invalid("%q: %q named another command on this topic less than %s ago", "id", cmd.id, dedupeTime)
 		case seen:
-			delete(h.pending, key)
+			delete(h.pending, cmd.key)
 			h.repeat(first, p)
 			return
 		default:
@@ -349,12 +384,17 @@ func (h *Hub) handle(r request) {
 	}
 	switch {
 	case why != nil:
-		h.finish(key, session.Result{ID: key, Outcome: session.OutcomeRejected, Code: why.code, Message: why.message})
+		h.refuse(cmd, why)
 	case in == nil: // answered without the core
-		h.finish(key, session.Result{ID: key, Outcome: session.OutcomeDone})
+		h.finish(cmd.key, session.Result{ID: cmd.key, Outcome: session.OutcomeDone})
 	default:
 		h.step(in)
 	}
+}
+
+// refuse answers a command that does not get to the core.
+func (h *Hub) refuse(cmd *command, why *refusal) {
+	h.finish(cmd.key, session.Result{ID: cmd.key, Outcome: session.OutcomeRejected, Code: why.code, Message: why.message})
 }
 
 // repeat answers a command that came before: with its result if there is one,

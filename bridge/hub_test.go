@@ -78,9 +78,14 @@ type bench struct {
 	engine *obedient
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T, furnishing ...furnish) *bench {
 	t.Helper()
-	h, err := New(Config{Hub: "home", Media: testMedia, Log: zerolog.Nop()})
+	cfg := Config{Hub: "home", Media: testMedia, Log: zerolog.Nop()}
+	unpaced(&cfg)
+	for _, f := range furnishing {
+		f(&cfg)
+	}
+	h, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,6 +118,7 @@ type Result struct {
 	Playback   string          `json:"playback,omitempty"`    // the playback that the command concerned
 	Priority   *int            `json:"priority,omitempty"`    // that it was judged with
 	Count      *int            `json:"count,omitempty"`       // of `stop`: how many playbacks it ended
+	RetryAfter float64         `json:"retry_after,omitempty"` // of `RateLimited`: seconds after which it would have passed
 	Expires    *time.Time      `json:"expires,omitempty"`     // when the session ends by itself
 	Current    *Playback       `json:"current,omitempty"`     // of a refusal: who holds the hub
 	List       []Media         `json:"list,omitempty"`        // of `media`: what was found

@@ -17,7 +17,10 @@ type Route struct {
 	Empty   bool   // an empty payload is a command
 	Fields  []Field
 	Summary string
-	reads   bool // it only asks; programs ask often
+	reads   bool                // it only asks; programs ask often
+	latest  bool                // only its newest value counts: what comes too fast waits instead of being lost
+	rings   func(*command) bool // done twice it is heard twice; nil for never
+	ends    func(*command) bool // it silences, which must always be possible; nil for never
 	input   func(*Hub, *command) (session.Input, *refusal)
 }
 
@@ -93,35 +96,35 @@ func described(f Field, byDefault, doc string) Field { f.Default, f.Doc = byDefa
 // Routes is the table of commands.
 var Routes = []Route{
 	{
-		Command: "play", Topic: "play", Bare: "media", input: (*Hub).playInput,
+		Command: "play", Topic: "play", Bare: "media", input: (*Hub).playInput, rings: always,
 		Summary: "Plays media of the library, a chime or a web stream.",
 		Fields: with(playFields, Field{Name: "media", Aliases: []string{"PersistentID", "MediaUrl"}, Kind: KindMedia, Min: 1, Max: 4096, Required: true,
 			Doc: "A preset's name, an `http(s)://` URL, else the id, chime name, path or title of media in the library."}),
 	},
 	{
-		Command: "play", Topic: "play/+", Wild: "media", Empty: true, input: (*Hub).playNamedInput,
+		Command: "play", Topic: "play/+", Wild: "media", Empty: true, input: (*Hub).playNamedInput, rings: always,
 		Summary: "Plays the preset or media named in the topic, whatever the payload; chimes announce themselves unless `on_busy` says otherwise.",
 		Fields:  playFields,
 	},
 	{
-		Command: "say", Topic: "say", Bare: "say", input: (*Hub).sayInput,
+		Command: "say", Topic: "say", Bare: "say", input: (*Hub).sayInput, rings: always,
 		Summary: "Speaks a text, as an announcement unless `on_busy` says otherwise.",
 		Fields: with(playFields,
 			Field{Name: "say", Aliases: []string{"Text"}, Kind: KindText, Min: 1, Max: 4096, Required: true, Doc: "The text to speak."},
 			Field{Name: "voice", Kind: KindText, Min: 1, Max: 64, Default: "the engine's", Doc: "The voice, as the speech engine calls it."}),
 	},
 	{
-		Command: "siren", Topic: "siren", Bare: "state", input: (*Hub).sirenInput,
+		Command: "siren", Topic: "siren", Bare: "state", input: (*Hub).sirenInput, rings: switchesOn, ends: switchesOff,
 		Summary: "Lets an alarm sound until it is switched off, or its time is over; the payload is that of Home Assistant's sirens.",
 		Fields:  sirenFields,
 	},
 	{
-		Command: "stop", Topic: "stop", Empty: true, input: (*Hub).stopInput,
+		Command: "stop", Topic: "stop", Empty: true, input: (*Hub).stopInput, ends: always,
 		Summary: "Stops the session's sounds; without a session, everything whose priority is not above the command's.",
 		Fields:  touchFields,
 	},
 	{
-		Command: "pause", Topic: "pause", Empty: true, input: (*Hub).pauseInput,
+		Command: "pause", Topic: "pause", Empty: true, input: (*Hub).pauseInput, ends: always,
 		Summary: "Pauses what plays; what cannot be resumed is stopped.",
 		Fields:  touchFields,
 	},
@@ -139,13 +142,13 @@ var Routes = []Route{
 			Doc: "Where to go, from the beginning."}),
 	},
 	{
-		Command: "volume", Topic: "volume", Bare: "volume", input: (*Hub).volumeInput,
+		Command: "volume", Topic: "volume", Bare: "volume", input: (*Hub).volumeInput, latest: true,
 		Summary: "Sets the own volume of every speaker.",
 		Fields: []Field{required(described(fieldVolume, "", "The volume; 0 is mute.")), fieldID, fieldSession,
 			{Name: "speaker", Aliases: []string{"DeviceID"}, Kind: KindText, Min: 1, Max: 64, Default: "all", Doc: "One speaker instead of all."}},
 	},
 	{
-		Command: "volume", Topic: "speaker/+/volume", Wild: "speaker", Bare: "volume", input: (*Hub).volumeInput,
+		Command: "volume", Topic: "speaker/+/volume", Wild: "speaker", Bare: "volume", input: (*Hub).volumeInput, latest: true,
 		Summary: "Sets the own volume of one speaker.",
 		Fields:  []Field{required(described(fieldVolume, "", "The volume; 0 is mute.")), fieldID, fieldSession},
 	},
@@ -156,7 +159,7 @@ var Routes = []Route{
 			described(fieldSpeakers, "all", "The session's selection.")},
 	},
 	{
-		Command: "session/close", Topic: "session/close", input: (*Hub).closeInput,
+		Command: "session/close", Topic: "session/close", input: (*Hub).closeInput, ends: always,
 		Summary: "Closes a session and stops everything of it.",
 		Fields:  []Field{required(fieldSession), fieldID},
 	},
@@ -196,6 +199,13 @@ var Filters = []string{"+", "play/+", "session/+", "speaker/+/+"}
 // quiet are first levels that Filters match but that carry no commands: what
 // the hub itself publishes there.
 var quiet = map[string]bool{"status": true, "event": true, "result": true, "reply": true}
+
+func always(*command) bool        { return true }
+func switchesOn(c *command) bool  { return !switchesOff(c) }
+func switchesOff(c *command) bool { return c.text("state") == powerOff }
+
+// is tells whether one of the route's predicates holds for a command.
+func is(predicate func(*command) bool, c *command) bool { return predicate != nil && predicate(c) }
 
 // findRoute finds the route of a topic below hkw/<hub>/ and what its "+" stands for.
 func findRoute(topic string) (*Route, string) {

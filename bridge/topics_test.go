@@ -27,7 +27,7 @@ func TestTopicsTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables := map[string]string{"commands": commandsTable(), "fields": fieldsTables(), "codes": codesTable(), "retained": retainedTable(), "hkwhub": hkwhubTable()}
+	tables := map[string]string{"commands": commandsTable(), "fields": fieldsTables(), "codes": codesTable(), "retained": retainedTable(), "pace": paceTable(), "hkwhub": hkwhubTable()}
 	for name, fields := range payloadTables(t) {
 		tables[name] = fields
 	}
@@ -137,6 +137,18 @@ func retainedTable() string {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Topic, r.Doc)
 	}
 	return b.String()
+}
+
+func paceTable() string {
+	p := Pace{}.orDefaults()
+	row := func(what string, r Rate) string {
+		return fmt.Sprintf("| %s | %g a second, %d at once |\n", what, r.PerSecond, r.Burst)
+	}
+	return "| what | limit |\n|---|---|\n" +
+		fmt.Sprintf("| the same sound, without an `id` | once in %g s |\n", p.Bounce.Seconds()) +
+		row("commands on one topic; on all unknown topics together", p.Topic) +
+		row("commands of a hub", p.Hub) +
+		row("questions on the bus: `ping`, `media`, `session/get`", p.Hub)
 }
 
 // payloadTables makes a table of the fields of each payload type from its source:
