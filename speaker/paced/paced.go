@@ -1,6 +1,7 @@
 // Package paced is a sink that keeps its own time: it pulls at 48,000 frames a
 // second of the machine's monotonic clock and hands what has been "heard" to a
-// function. Drivers whose output has no clock, a file or nothing at all, are made of it.
+// function. Drivers whose output has no clock, a file or a connection or nothing at
+// all, are made of it.
 package paced
 
 import (
@@ -26,6 +27,7 @@ type Out func(samples []float32) error
 // Sink implements speaker.Sink. The zero value is not usable; see New.
 type Sink struct {
 	out  Out
+	run  func(start time.Time)
 	rest func() error // when the sink goes idle
 	tick func(now time.Time) error
 	end  func() error
@@ -48,8 +50,10 @@ type Sink struct {
 	err     error
 }
 
-// Hooks are told of the life of a sink, on its goroutine. Any may be nil.
+// Hooks are told of the life of a sink, on its goroutine or its caller's, one at a
+// time. None may call the sink. Any may be nil.
 type Hooks struct {
+	Run  func(start time.Time)     // the sink was idle and runs: frame 0 is heard at start
 	Tick func(now time.Time) error // at each pull
 	Rest func() error              // the sink went idle
 	End  func() error              // the sink is closed; its error is that of Close
@@ -58,7 +62,7 @@ type Hooks struct {
 // New makes a sink that hands what is heard to out.
 func New(out Out, hooks Hooks) *Sink {
 	return &Sink{
-		out: out, rest: hooks.Rest, tick: hooks.Tick, end: hooks.End,
+		out: out, run: hooks.Run, rest: hooks.Rest, tick: hooks.Tick, end: hooks.End,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		ended: make(chan struct{}), failed: make(chan struct{}),
 	}
@@ -90,6 +94,9 @@ func (s *Sink) Run(start time.Time) error {
 	}
 	s.running, s.idling = true, false
 	s.start, s.heard, s.pulled, s.pending = start, 0, 0, s.pending[:0]
+	if s.run != nil {
+		s.run(start)
+	}
 	s.signal()
 	return nil
 }
@@ -126,7 +133,7 @@ func (s *Sink) Flush() error {
 // promise less would lose the beginnings of sounds whenever the machine is busy.
 func (s *Sink) Latency() time.Duration { return Ahead }
 
-// Failed is closed when out or a hook has failed.
+// Failed is closed when out or a hook has failed, or Fail was called.
 func (s *Sink) Failed() <-chan struct{} { return s.failed }
 
 // Err is why.
@@ -134,6 +141,13 @@ func (s *Sink) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// Fail ends the sink from outside, as an error of out does.
+func (s *Sink) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.fail(err)
 }
 
 // Close ends the sink; what was not heard yet never is.

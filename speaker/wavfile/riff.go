@@ -2,7 +2,6 @@ package wavfile
 
 import (
 	"encoding/binary"
-	"math"
 
 	"hkw/speaker"
 )
@@ -28,15 +27,4 @@ func header(data int64) []byte {
 	b = le.AppendUint16(b, 8*sampleBytes)
 	b = append(b, "data"...)
 	return le.AppendUint32(b, uint32(data))
-}
-
-// appendPCM appends samples as 16 bit. A sample that was made of 16 bit, by a
-// division by 32768, comes out as it was.
-func appendPCM(b []byte, samples []float32) []byte {
-	for _, x := range samples {
-		v := math.RoundToEven(float64(x) * 32768)
-		v = min(max(v, math.MinInt16), math.MaxInt16)
-		b = binary.LittleEndian.AppendUint16(b, uint16(int16(v)))
-	}
-	return b
 }

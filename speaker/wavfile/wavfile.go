@@ -100,7 +100,7 @@ func (w *writer) write(samples []float32) error {
 			continue
 		}
 		n := min(room, len(samples))
-		w.buf = appendPCM(w.buf, samples[:n])
+		w.buf = speaker.AppendPCM16(w.buf, samples[:n])
 		samples = samples[n:]
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,22 +179,6 @@ func TestNextFile(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestSamples(t *testing.T) {
-	for _, c := range []struct {
-		in   float32
-		want int16
-	}{{0, 0}, {1.0 / 32768, 1}, {-1, -32768}, {1, 32767}, {2, 32767}, {-2, -32768}, {0.5, 16384}, {0.4 / 32768, 0}} {
-		if got := int16(binary.LittleEndian.Uint16(appendPCM(nil, []float32{c.in}))); got != c.want {
-			t.Errorf("%v is written as %d, want %d", c.in, got, c.want)
-		}
-	}
-	for v := math.MinInt16; v <= math.MaxInt16; v++ {
-		if got := int16(binary.LittleEndian.Uint16(appendPCM(nil, []float32{float32(v) / 32768}))); int(got) != v {
-			t.Fatalf("the 16 bit sample %d is written as %d", v, got)
-		}
-	}
 }
 
 // steps is a source of 16 bit samples.
