@@ -276,7 +276,9 @@ func try(ctx context.Context, d speaker.Driver, target string) error {
 }
 
 func doAboutDriver(driver string) string {
-	switch {
+	switch k, _ := driverByName(driver); {
+	case k.advice != "":
+		return k.advice
 	case driver != driverPulse:
 		return "correct its --speaker"
 	case runtime.GOOS == "linux":

@@ -6,17 +6,20 @@ import (
 	"hkw/speaker"
 	"hkw/speaker/null"
 	"hkw/speaker/pulse"
+	"hkw/speaker/snapcast"
 	"hkw/speaker/wavfile"
 )
 
 // driverKind is one kind of output.
 type driverKind struct {
 	name     string
-	argument string // what the argument is; "" if there is none
-	example  string // of the argument
-	needs    bool   // an argument
-	isPath   bool   // the argument is a file
-	discover bool   // each output that it has becomes a speaker, if none are configured
+	argument string                      // what the argument is; "" if there is none
+	example  string                      // of the argument
+	needs    bool                        // an argument
+	isPath   bool                        // the argument is a file
+	discover bool                        // each output that it has becomes a speaker, if none are configured
+	check    func(argument string) error // nil if any will do
+	advice   string                      // when it cannot be opened; "" if the argument is all there is to correct
 	open     func(zerolog.Logger) speaker.Driver
 }
 
@@ -32,6 +35,10 @@ var drivers = append([]driverKind{
 		open: func(zerolog.Logger) speaker.Driver { return pulse.New("") }},
 	{name: "wav", argument: "a file to write", example: "kitchen.wav", needs: true, isPath: true,
 		open: func(zerolog.Logger) speaker.Driver { return wavfile.New() }},
+	{name: "snapcast", argument: "where a snapserver takes sound", example: "snapserver.lan:4953", needs: true,
+		check:  func(a string) error { _, err := snapcast.ParseTarget(a); return err },
+		advice: "start snapserver with `" + snapcast.Source + "` in its snapserver.conf, or correct the host and port of its --speaker",
+		open:   func(zerolog.Logger) speaker.Driver { return snapcast.New() }},
 	{name: driverNull,
 		open: func(zerolog.Logger) speaker.Driver { return null.New() }},
 }, platformDrivers...)

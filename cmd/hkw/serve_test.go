@@ -121,7 +121,7 @@ func TestServeRefuses(t *testing.T) {
 		{"media folder is a file", []string{"--media", file, "--mqtt-listen", free, "--http-listen", free}, exitUsage, []string{"--media", file, "folder"}},
 		{"authority missing", []string{"--broker", "tls://127.0.0.1:1", "--broker-ca", "/nowhere.pem", "--http-listen", free}, exitUsage, []string{"--broker-ca", "/nowhere.pem"}},
 		{"authority is none", []string{"--broker", "tls://127.0.0.1:1", "--broker-ca", file, "--http-listen", free}, exitUsage, []string{"--broker-ca", "no certificate"}},
-		{"unknown driver", []string{"--speaker", "a=alsa"}, exitUsage, []string{"--speaker", "alsa", "wav, null"}},
+		{"unknown driver", []string{"--speaker", "a=alsa"}, exitUsage, []string{"--speaker", "alsa", "wav, snapcast, null"}},
 		{"unknown flag", []string{"--lisen", "x"}, exitUsage, []string{"--lisen"}},
 		{"arguments", []string{"now"}, exitUsage, []string{`"now"`}},
 	}

@@ -49,6 +49,10 @@ func parseSpeakers(texts []sourced) ([]speakerSpec, error) {
 			return nil, usageError("%s: speaker %q: the driver %s needs %s, as in %s=%s:%s", t.label, name, driver, k.argument, name, driver, k.example)
 		case k.argument == "" && argument != "":
 			return nil, usageError("%s: speaker %q: the driver %s takes no argument, not %q", t.label, name, driver, argument)
+		case k.check != nil:
+			if err := k.check(argument); err != nil {
+				return nil, usageError("%s: speaker %q: %v", t.label, name, err)
+			}
 		}
 		specs = append(specs, s)
 	}
