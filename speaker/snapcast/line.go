@@ -238,6 +238,7 @@ func (l *line) write(b []byte) error {
 		if errors.Is(err, os.ErrDeadlineExceeded) && l.ctx.Err() == nil {
 			l.over = errStuck
 			l.stuck()
+			_ = c.SetLinger(0) // nor need the server wait for what did not get through
 			return errStuck
 		}
 		return fmt.Errorf("send to the snapserver: %w", err)
