@@ -284,8 +284,10 @@ func (r *Route) expects() string {
 }
 
 // clip shortens what a message quotes.
-func clip(s string) string {
-	const most = 64
+func clip(s string) string { return shorten(s, 64) }
+
+// shorten cuts s to at most so many bytes, and an ellipsis, between characters.
+func shorten(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

@@ -197,6 +197,11 @@ func (h *Hub) publishSnapshot(now time.Time, v session.View) {
 	h.out.retain("status", marshal(s))
 }
 
+// maxTitle is how much of a title status/title has, in bytes: what microcontrollers
+// read has to fit into a packet of 256, whose topic may have a hub's id of 64. The
+// snapshot has the whole title.
+const maxTitle = 128
+
 // publishDetails publishes of the small topics those that changed.
 func (h *Hub) publishDetails(v session.View) {
 	for _, sv := range v.Speakers {
@@ -210,7 +215,7 @@ func (h *Hub) publishDetails(v session.View) {
 	h.retainIfNew("status/player_state", []byte(v.State))
 	h.retainIfNew("status/siren", []byte(sirenState(v)))
 	h.retainIfNew("status/volume", []byte(strconv.Itoa(v.Volume)))
-	h.retainIfNew("status/title", []byte(title))
+	h.retainIfNew("status/title", []byte(shorten(title, maxTitle)))
 }
 
 // retainIfNew spares the bus a retained payload that stands there already.

@@ -177,7 +177,7 @@ var Retained = []RetainedTopic{
 	{"status", "Status", "JSON, the [snapshot](#the-snapshot)."},
 	{"status/availability", "", "`online` or `offline`, see [Availability](#availability)."},
 	{"status/player_state", "", "`PlayerStateInitialized` (nothing has played yet), `PlayerStatePlaying`, `PlayerStatePaused` or `PlayerStateStopped`."},
-	{"status/title", "", "Title of what is heard; no payload while there is none."},
+	{"status/title", "", "Title of what is heard, at most 128 bytes and `…`; no payload while there is none."},
 	{"status/siren", "", "`ON` while the siren sounds or is about to, else `OFF`."},
 	{"status/volume", "", "`0` to `50`, the mean of the speakers' own volumes."},
 	{"status/speaker/<id>", "SpeakerStatus", "JSON, a [speaker](#a-speaker)."},
