@@ -20,7 +20,10 @@ const (
 // it arrives, when it is prepared, and when its turn comes. by is the playback
 // that stands in the way. arrival bounds whose preparing counts: what came
 // later never holds up what came earlier.
-func (c *Core) judge(s *session, priority int, mode OnBusy, arrival uint64) (v verdict, code Code, by *playback) {
+func (c *Core) judge(s *session, where selection, priority int, mode OnBusy, arrival uint64) (v verdict, code Code, by *playback) {
+	if c.hushed(where, priority) {
+		return refused, QuietHours, nil
+	}
 	switch mode {
 	case Announce:
 		if m := c.music; m != nil && (s == nil || m.session != s) && priority < m.priority {
@@ -45,6 +48,23 @@ func (c *Core) judge(s *session, priority int, mode OnBusy, arrival uint64) (v v
 	}
 	return goes, "", nil
 }
+
+// hushed tells whether quiet hours would silence a sound of a priority wherever
+// it could be heard now. Where somebody has turned the volume down or muted it is
+// another matter: that sound runs on, unheard.
+func (c *Core) hushed(where selection, priority int) bool {
+	found := false
+	for _, s := range c.speakers {
+		if s.available && where.has(s.id) {
+			if found = true; c.ceiling(s, priority) > 0 {
+				return false
+			}
+		}
+	}
+	return found
+}
+
+const hushed = "in quiet hours nothing of this priority is heard on these speakers"
 
 // holder is the playback at whose priority the hub is held against s, nil if it
 // is free for s. A session's own playbacks do not count against itself.
@@ -172,7 +192,7 @@ func (c *Core) advanceOne() bool {
 		return false
 	}
 	if p := c.nextAnnouncement(); p != nil {
-		if v, code, by := c.judge(p.session, p.priority, Announce, p.arrival); v == refused {
+		if v, code, by := c.judge(p.session, c.selectionOf(p), p.priority, Announce, p.arrival); v == refused {
 			c.dropped(p, code, by)
 		} else {
 			c.swapIn(p)
@@ -188,9 +208,14 @@ func (c *Core) advanceOne() bool {
 		return false
 	}
 	p := c.nextQueued()
-	switch {
-	case p == nil:
+	if p == nil {
 		return false
+	}
+	if v, code, by := c.judge(p.session, c.selectionOf(p), p.priority, Queue, p.arrival); v == refused {
+		c.dropped(p, code, by)
+		return true
+	}
+	switch {
 	case p.ready:
 		c.swapIn(p)
 	default:
@@ -248,7 +273,10 @@ func (c *Core) dropped(p *playback, code Code, by *playback) {
 }
 
 func inTheWay(priority int, code Code, by *playback) string {
-	if code == Busy {
+	switch code {
+	case QuietHours:
+		return hushed
+	case Busy:
 		return "playback " + by.id + " has the hub"
 	}
 	return fmt.Sprintf("priority %d is below %d of playback %s", priority, by.priority, by.id)

@@ -24,6 +24,8 @@ type Core struct {
 	waiting []*playback // preparing and queued, by arrival
 
 	speakers []*speaker // by id
+	mute     Mute       // of the hub as a whole
+	quiet    quiet
 
 	timers timers
 	state  PlayerState // of the hub
@@ -45,6 +47,8 @@ type Core struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg:       cfg.withDefaults(),
+		mute:      cfg.Mute,
+		quiet:     newQuiet(cfg.Quiet, cfg.QuietOverride),
 		sessions:  make(map[string]*session),
 		refs:      make(map[string]*session),
 		playbacks: make(map[string]*playback),
@@ -65,6 +69,7 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 	}
 	c.steps++
 	c.sweep()
+	c.lookAtClock()
 	c.advance()
 	c.apply(in)
 	c.advance()
@@ -74,10 +79,11 @@ func (c *Core) Step(now time.Time, in Input) []Effect {
 // Deadline is when Step wants to be called next if nothing else happens. After
 // a Step it lies in the future of that Step.
 func (c *Core) Deadline() (time.Time, bool) {
-	if len(c.timers) == 0 {
-		return time.Time{}, false
+	at := c.nextLook()
+	if len(c.timers) > 0 {
+		at = earlier(at, c.timers[0].at)
 	}
-	return c.timers[0].at, true
+	return at, !at.IsZero()
 }
 
 // apply hands one input to its case. Inputs are values; anything else is only
@@ -104,6 +110,10 @@ func (c *Core) apply(in Input) {
 		c.seek(in)
 	case SetVolume:
 		c.setVolume(in)
+	case SetMute:
+		c.setMute(in)
+	case SetQuiet:
+		c.setQuiet(in)
 	case Prepared:
 		c.reportPrepared(in)
 	case Started:

@@ -22,7 +22,8 @@ const (
 )
 
 // Output is one speaker of a playback and the volume that it has there
-// (the playback's override, else the speaker's own), 0–MaxVolume.
+// (the playback's override, else the speaker's own, less what mute and quiet
+// hours take away), 0–MaxVolume.
 type Output struct {
 	Speaker string
 	Volume  int
@@ -89,6 +90,7 @@ const (
 	ReasonSpeakers     = "speakers"     // its session removed the last speaker
 	ReasonClosed       = "closed"       // its session was closed
 	ReasonExpired      = "expired"      // its session, or the wait for its resume, ran out
+	ReasonQuiet        = "quiet"        // quiet hours silence it on all its speakers
 )
 
 // Outcome is the short answer to a command.

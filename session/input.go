@@ -105,6 +105,23 @@ type SetVolume struct {
 	Volume  int // 0–MaxVolume
 }
 
+// SetMute silences one speaker, or the hub as a whole when Speaker is "", or lets
+// it be heard again. Nothing stops, no volume changes, and it is not arbitrated.
+type SetMute struct {
+	Request
+	Speaker string
+	Mute    Switch
+	Below   int // when it goes on: the priority from which a sound is heard all the same, 1–MaxPriority; 0 for none
+}
+
+// SetQuiet switches the quiet hours of one speaker, or of the hub as a whole
+// when Speaker is "". It is not arbitrated.
+type SetQuiet struct {
+	Request
+	Speaker string
+	Mode    QuietMode
+}
+
 // Prepared reports that a playback is opened and decoded to its first samples.
 type Prepared struct {
 	Playback string
@@ -130,11 +147,13 @@ type Failed struct {
 }
 
 // Speaker reports that a speaker exists and whether it can be heard, at start
-// and at each change. Volume is taken only for a speaker that is new.
+// and at each change. Volume, Mute and Quiet are taken only for a speaker that is new.
 type Speaker struct {
 	ID        string
 	Available bool
 	Volume    int
+	Mute      Mute
+	Quiet     QuietOverride
 }
 
 // SpeakerGone reports that a speaker no longer belongs to the hub.
@@ -151,6 +170,8 @@ func (Pause) isInput()       {}
 func (Resume) isInput()      {}
 func (Seek) isInput()        {}
 func (SetVolume) isInput()   {}
+func (SetMute) isInput()     {}
+func (SetQuiet) isInput()    {}
 func (Prepared) isInput()    {}
 func (Started) isInput()     {}
 func (Paused) isInput()      {}

@@ -74,6 +74,10 @@ func requestOf(in Input) (Request, bool) {
 		return in.Request, true
 	case SetVolume:
 		return in.Request, true
+	case SetMute:
+		return in.Request, true
+	case SetQuiet:
+		return in.Request, true
 	}
 	return Request{}, false
 }
@@ -160,8 +164,12 @@ func (c *checker) check(in Input, effects []Effect, busy map[string]bool) {
 		rank = r
 	}
 
-	if at, ok := c.core.Deadline(); ok && !at.After(c.now) {
+	at, ok := c.core.Deadline()
+	if ok && !at.After(c.now) {
 		c.fail(in, "the deadline %s lies in the past", at.Sub(epoch))
+	}
+	if c.core.cfg.Quiet != nil && (!ok || at.Sub(c.now) > time.Minute) {
+		c.fail(in, "the wall clock would not be looked at before %s", at.Sub(epoch))
 	}
 	view := c.core.View()
 	if !changed && !reflect.DeepEqual(view, c.view) {
@@ -169,6 +177,7 @@ func (c *checker) check(in Input, effects []Effect, busy map[string]bool) {
 	}
 	c.view = view
 	c.sound(in)
+	c.loud(in)
 	for _, s := range c.core.sessions {
 		v, ok := c.core.Session(c.now, s.token)
 		was := c.shown[s.ref]
@@ -282,6 +291,41 @@ func (c *checker) sound(in Input) {
 	}
 }
 
+// loud checks that nothing is louder than mute and quiet hours allow, by what
+// the status says of them, and that nothing runs on which quiet hours silence.
+func (c *checker) loud(in Input) {
+	c.t.Helper()
+	speakers := map[string]SpeakerView{}
+	for _, s := range c.view.Speakers {
+		speakers[s.ID] = s
+	}
+	muted := func(on bool, below, priority int) bool { return on && (below == 0 || priority < below) }
+	for id, e := range c.engine {
+		if !e.begun || e.held || e.forgotten {
+			continue
+		}
+		priority, silent := c.core.playbacks[id].priority, true
+		for _, o := range e.outputs {
+			s, most := speakers[o.Speaker], MaxVolume
+			for _, q := range []*QuietView{&c.view.Quiet, s.Quiet} {
+				if q != nil && q.Active && priority < q.Priority {
+					most = min(most, q.Volume)
+				}
+			}
+			silent = silent && most == 0
+			if muted(c.view.Muted, c.view.MuteBelow, priority) || muted(s.Muted, s.MuteBelow, priority) {
+				most = 0
+			}
+			if o.Volume > most {
+				c.fail(in, "%s at %d is %d loud on %s, where %d is allowed", id, priority, o.Volume, o.Speaker, most)
+			}
+		}
+		if silent {
+			c.fail(in, "%s at %d runs on in silence", id, priority)
+		}
+	}
+}
+
 // drain lets what plays end, and then the time pass with a silent engine: no
 // state may be without a way out.
 func (c *checker) drain() {
@@ -298,7 +342,7 @@ func (c *checker) drain() {
 			c.step(c.now, Ended{Playback: id})
 		}
 		at, ok := c.core.Deadline()
-		if len(playing) == 0 && !ok {
+		if len(playing) == 0 && len(c.core.timers) == 0 { // nothing but the wall clock to look at
 			break
 		}
 		if ok {

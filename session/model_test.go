@@ -16,6 +16,9 @@ type model struct {
 	plays                             []*modelPlay
 	sessions                          []*modelSession
 	speakers                          []*modelSpeaker
+	muted                             Mute
+	quiet                             modelQuiet
+	quietSpeakers                     map[string]Quiet
 	tokens, ids                       map[string]bool
 
 	results, events []string
@@ -25,6 +28,8 @@ type modelSpeaker struct {
 	id        string
 	available bool
 	volume    int
+	muted     Mute
+	quiet     modelQuiet
 }
 
 type modelSession struct {
@@ -64,6 +69,7 @@ func (m *model) step(now int, in Input) (results, events []string) {
 	m.now, m.results, m.events = now, nil, nil
 	m.keepAlive()
 	m.runOut()
+	m.lookAtClock()
 	m.goOn()
 	m.take(in)
 	m.keepAlive()
@@ -194,7 +200,9 @@ func (m *model) oneOn() bool {
 		return b
 	}
 	if p := best(func(p *modelPlay) bool { return p.mode == Announce && p.ready }); p != nil {
-		if m.verdict(p.s, p.prio, Announce, p.born) == "go" {
+		if m.hushed(p.all, p.chosen, p.s, p.prio) {
+			m.finish(p, EventDropped, QuietHours, true)
+		} else if m.verdict(p.s, p.prio, Announce, p.born) == "go" {
 			m.begin(p)
 		} else {
 			m.finish(p, EventDropped, PriorityTooLow, true)
@@ -222,6 +230,8 @@ func (m *model) oneOn() bool {
 	switch {
 	case p == nil:
 		return false
+	case m.hushed(p.all, p.chosen, p.s, p.prio):
+		m.finish(p, EventDropped, QuietHours, true)
 	case p.ready:
 		m.begin(p)
 	default:
@@ -402,7 +412,7 @@ func (m *model) outputs(p *modelPlay) []Output {
 			if p.volume >= 0 && !p.freed[sp.id] {
 				v = p.volume
 			}
-			outs = append(outs, Output{sp.id, v})
+			outs = append(outs, Output{sp.id, m.less(sp, v, p.prio)})
 		}
 	}
 	return outs

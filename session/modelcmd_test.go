@@ -26,6 +26,10 @@ func (m *model) take(in Input) {
 		m.takeSpeakers(in)
 	case SetVolume:
 		m.takeVolume(in)
+	case SetMute:
+		m.takeMute(in)
+	case SetQuiet:
+		m.takeQuiet(in)
 	case Play:
 		m.takePlay(in)
 	case Stop:
@@ -40,7 +44,7 @@ func (m *model) take(in Input) {
 		if s := m.speaker(in.ID); s != nil {
 			s.available = in.Available
 		} else {
-			m.speakers = append(m.speakers, &modelSpeaker{in.ID, in.Available, in.Volume})
+			m.speakers = append(m.speakers, m.newSpeaker(in))
 			slices.SortFunc(m.speakers, func(a, b *modelSpeaker) int {
 				if a.id < b.id {
 					return -1
@@ -163,6 +167,10 @@ func (m *model) heardNowhere() {
 		switch m.mute(p.all, p.chosen, p.s) {
 		case NoSpeakers:
 			m.finish(p, EventStopped, "", false)
+		case "":
+			if m.hushed(p.all, p.chosen, p.s, p.prio) {
+				m.finish(p, EventStopped, QuietHours, false)
+			}
 		case SpeakerUnavailable:
 			if p.phase != PhaseSuspended {
 				m.broke(p, SpeakerUnavailable, false)
@@ -244,6 +252,9 @@ func (m *model) takePlay(in Play) {
 		mode = Interrupt
 	}
 	v := m.verdict(s, prio, mode, 1<<30)
+	if m.hushed(in.AllSpeakers, chosen, owner, prio) {
+		v = string(QuietHours)
+	}
 	if v != "go" && v != "wait" {
 		no(Code(v))
 		return

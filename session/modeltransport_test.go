@@ -122,6 +122,8 @@ func (m *model) takeResume(in Resume) {
 		}
 	case in.Speakers != nil && !all && slices.ContainsFunc(in.Speakers, func(id string) bool { return m.speaker(id) == nil }):
 		code = SpeakerNotFound
+	case m.hushed(all, chosen, p.s, prio):
+		code = QuietHours
 	case v != "go":
 		code = Code(v)
 	}
@@ -180,6 +182,8 @@ func (m *model) takeReport(in Input) {
 		}
 		v := m.verdict(p.s, p.prio, p.mode, p.born)
 		switch {
+		case m.hushed(p.all, p.chosen, p.s, p.prio):
+			m.finish(p, EventDropped, QuietHours, true)
 		case v == "wait" || v == "go" && p.queued && len(m.in(PhasePaused)) > 0:
 			m.line(p)
 		case v == "go":

@@ -41,15 +41,17 @@ func (c *Core) play(in Play) {
 		c.refuse(in.Request, s, code, message)
 		return
 	}
-	v, code, by := c.judge(s, priority, mode, math.MaxUint64)
+	v, code, by := c.judge(s, chosen, priority, mode, math.MaxUint64)
 	if v == refused {
 		if code == PriorityTooLow {
 			c.outranked(in.Request, s, priority, by)
 			return
 		}
 		c.refuse(in.Request, s, code, inTheWay(priority, code, by))
-		view := c.viewPlayback(by)
-		c.results[len(c.results)-1].Current = &view
+		if by != nil {
+			view := c.viewPlayback(by)
+			c.results[len(c.results)-1].Current = &view
+		}
 		return
 	}
 	if len(c.waiting) >= c.cfg.MaxWaiting {
@@ -140,7 +142,7 @@ func (c *Core) reportPrepared(in Prepared) {
 	if p.phase != PhasePreparing {
 		return // it waits; advance takes it when its turn comes
 	}
-	v, code, by := c.judge(p.session, p.priority, p.onBusy, p.arrival)
+	v, code, by := c.judge(p.session, c.selectionOf(p), p.priority, p.onBusy, p.arrival)
 	if p.waited && len(c.paused) > 0 && v == goes {
 		v = waits // somebody paused meanwhile: the queue stands still
 	}

@@ -80,7 +80,7 @@ func (w *world) speakers() []string {
 }
 
 func (w *world) input(now time.Time) Input {
-	switch w.pick(42) {
+	switch w.pick(44) {
 	case 0:
 		in := Open{Request: w.request(), Token: w.name("s"), AllSpeakers: w.pick(4) > 0, Speakers: w.speakers()}
 		if w.pick(20) == 0 && len(w.tokens) > 0 {
@@ -99,6 +99,12 @@ func (w *world) input(now time.Time) Input {
 		return SetSpeakers{Request: w.request(), All: w.pick(3) == 0, Set: w.speakers(), Add: w.speakers(), Remove: w.speakers()}
 	case 4:
 		return SetVolume{Request: w.request(), Speaker: w.one("", "x", "y", "z", "nonsense"), Volume: []int{0, 5, 30, 50, 51}[w.pick(5)]}
+	case 22:
+		return SetMute{Request: w.request(), Speaker: w.one("", "x", "y", "z", "nonsense"),
+			Mute: Switch(w.one("on", "off", "off", "toggle", "")), Below: []int{0, 0, 200, 300, -1, 10000}[w.pick(6)]}
+	case 23:
+		return SetQuiet{Request: w.request(), Speaker: w.one("", "x", "y", "z", "nonsense"),
+			Mode: QuietMode(w.one("on", "off", "auto", "auto", ""))}
 	case 5:
 		return Stop{Request: w.request(), Playback: w.some(2)}
 	case 6, 7:
@@ -151,6 +157,21 @@ func (w *world) input(now time.Time) Input {
 	in := w.pending[0]
 	w.pending = w.pending[1:]
 	return in
+}
+
+// quiet makes up quiet hours that lie within the minutes of a test.
+func (w *world) quiet(cfg *Config) {
+	noon := 12 * 60
+	hours := func() *Hours {
+		from := noon + w.pick(3)
+		return &Hours{From: from, To: from + 1 + w.pick(2), Zone: time.UTC}
+	}
+	if w.pick(3) > 0 {
+		cfg.Quiet = &Quiet{Hours: hours(), Volume: []int{0, 0, 10, 25}[w.pick(4)], Priority: []int{200, 300}[w.pick(2)]}
+	}
+	if w.pick(3) > 0 {
+		cfg.QuietSpeakers = map[string]Quiet{"y": {Hours: hours(), Volume: []int{0, 15}[w.pick(2)], Priority: 250}}
+	}
 }
 
 // obey remembers what an engine would answer.
@@ -207,9 +228,11 @@ func TestModel(t *testing.T) {
 func compareWithModel(t fataler, pick chooser, steps int) {
 	cfg := Config{Timeout: time.Minute}
 	w := &world{pick: pick}
+	w.quiet(&cfg)
 	c := newChecker(t, cfg)
 	eager := New(cfg)
 	m := newModel()
+	m.quiet, m.quietSpeakers = modelQuietOf(cfg.Quiet), cfg.QuietSpeakers
 	second := 0
 
 	both := func(in Input) {
@@ -303,7 +326,9 @@ func FuzzStep(f *testing.F) {
 			return b % n
 		}
 		w := &world{pick: pick}
-		c := newChecker(t, Config{Timeout: time.Minute, MaxSessions: 5, MaxWaiting: 4})
+		cfg := Config{Timeout: time.Minute, MaxSessions: 5, MaxWaiting: 4}
+		w.quiet(&cfg)
+		c := newChecker(t, cfg)
 		now := epoch
 		c.step(now, Speaker{ID: "x", Available: true, Volume: 20})
 		for n := 0; len(data) > 0 && n < 300; n++ {

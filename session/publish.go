@@ -156,7 +156,8 @@ func (c *Core) Session(now time.Time, token string) (SessionView, bool) {
 // View describes the hub as it is after the last Step. What it returns is the
 // caller's.
 func (c *Core) View() View {
-	v := View{State: c.state, Sessions: len(c.sessions), HeldAt: -1}
+	v := View{State: c.state, Sessions: len(c.sessions), HeldAt: -1,
+		Muted: c.mute.On, MuteBelow: c.mute.Below, Quiet: c.quiet.view()}
 	for _, p := range c.holders() {
 		v.HeldAt = max(v.HeldAt, p.priority)
 		view := c.viewPlayback(p)
@@ -209,7 +210,11 @@ func (c *Core) inTurn() []*playback {
 }
 
 func (c *Core) viewSpeaker(s *speaker) SpeakerView {
-	v := SpeakerView{ID: s.id, Available: s.available, Volume: s.volume}
+	v := SpeakerView{ID: s.id, Available: s.available, Volume: s.volume, Muted: s.mute.On, MuteBelow: s.mute.Below}
+	if s.quiet.configured || s.quiet.mode != QuietAuto {
+		view := s.quiet.view()
+		v.Quiet = &view
+	}
 	for _, p := range [...]*playback{c.voice, c.music} {
 		if p == nil || !p.sounds() && !p.starting() || !s.available || !c.selectionOf(p).has(s.id) {
 			continue

@@ -170,6 +170,14 @@ func (s *script) do(line string) error {
 		}
 		return w.err
 	}
+	switch verb {
+	case "start":
+		at, err := time.Parse(time.RFC3339, w.first())
+		s.start, s.now = at, at
+		return err
+	case "quiet-hours":
+		return s.quietHours(w)
+	}
 	if s.core == nil {
 		s.core = New(s.cfg)
 	}
@@ -241,6 +249,14 @@ func (s *script) do(line string) error {
 		s.step(Seek{Request: request(), Playback: w.first(), Position: w.duration(w.keys["to"])})
 	case "volume":
 		s.step(SetVolume{Request: request(), Speaker: w.keys["speaker"], Volume: *w.number("to")})
+	case "mute":
+		in := SetMute{Request: request(), Speaker: w.keys["speaker"], Mute: Switch(w.first())}
+		if below := w.number("below"); below != nil {
+			in.Below = *below
+		}
+		s.step(in)
+	case "quiet":
+		s.step(SetQuiet{Request: request(), Speaker: w.keys["speaker"], Mode: QuietMode(w.first())})
 	case "prepared":
 		s.step(Prepared{Playback: w.first(), Seekable: !w.flag("stream")})
 	case "started":
@@ -261,6 +277,43 @@ func (s *script) do(line string) error {
 		s.view()
 	default:
 		return fmt.Errorf("no such command")
+	}
+	return w.err
+}
+
+// quietHours is "quiet-hours 22:00-07:00 volume=5 priority=300 days=fri,sat
+// zone=Europe/Berlin speaker=hall".
+func (s *script) quietHours(w *words) error {
+	q := Quiet{Volume: DefaultQuietVolume, Priority: DefaultQuietPriority, Hours: &Hours{Zone: zone(s.t, w.keys["zone"])}}
+	minute := func(text string) int {
+		at, err := time.Parse("15:04", text)
+		if err != nil {
+			w.err = err
+		}
+		return at.Hour()*60 + at.Minute()
+	}
+	from, to, _ := strings.Cut(w.first(), "-")
+	q.Hours.From, q.Hours.To = minute(from), minute(to)
+	if n := w.number("volume"); n != nil {
+		q.Volume = *n
+	}
+	if n := w.number("priority"); n != nil {
+		q.Priority = *n
+	}
+	for _, day := range w.list("days") {
+		for d := time.Sunday; d <= time.Saturday; d++ {
+			if strings.HasPrefix(strings.ToLower(d.String()), day) {
+				q.Hours.Days = append(q.Hours.Days, d)
+			}
+		}
+	}
+	if id, ok := w.keys["speaker"]; ok {
+		if s.cfg.QuietSpeakers == nil {
+			s.cfg.QuietSpeakers = map[string]Quiet{}
+		}
+		s.cfg.QuietSpeakers[id] = q
+	} else {
+		s.cfg.Quiet = &q
 	}
 	return w.err
 }
@@ -377,7 +430,7 @@ func (s *script) print(e Effect) {
 		if e.Code != "" {
 			add("%s", e.Code)
 		}
-		if e.Code == InvalidCommand || e.Code == SpeakerNotFound {
+		if e.Code == InvalidCommand || e.Code == SpeakerNotFound || e.Code == QuietHours {
 			add("(%s)", e.Message)
 		}
 		if e.Count > 0 {
@@ -419,6 +472,25 @@ func (s *script) view() {
 		line += fmt.Sprintf(" held at %d", v.HeldAt)
 	}
 	line += fmt.Sprintf(" volume=%d", v.Volume)
+	muted := func(on bool, below int) {
+		if on {
+			line += " muted"
+			if below > 0 {
+				line += fmt.Sprintf(" below %d", below)
+			}
+		}
+	}
+	quiet := func(q QuietView) {
+		line += map[bool]string{true: " quiet(", false: " loud("}[q.Active] + string(q.Mode)
+		if !q.Until.IsZero() {
+			line += " until " + s.offset(q.Until)
+		}
+		line += ")"
+	}
+	muted(v.Muted, v.MuteBelow)
+	if q := v.Quiet; q.Hours != nil || q.Mode != QuietAuto {
+		quiet(q)
+	}
 	for _, sp := range v.Speakers {
 		line += fmt.Sprintf(" %s=%d", sp.ID, sp.Volume)
 		if sp.Override != nil {
@@ -429,6 +501,10 @@ func (s *script) view() {
 		}
 		if !sp.Available {
 			line += "?"
+		}
+		muted(sp.Muted, sp.MuteBelow)
+		if sp.Quiet != nil {
+			quiet(*sp.Quiet)
 		}
 	}
 	s.out.WriteString(" " + line + "\n")

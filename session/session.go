@@ -63,6 +63,7 @@ const (
 	NothingToResume    Code = "NothingToResume"
 	NotSeekable        Code = "NotSeekable"
 	InvalidCommand     Code = "InvalidCommand"
+	QuietHours         Code = "QuietHours"
 )
 
 // Config holds the limits of a core. The zero value of each field takes the
@@ -84,6 +85,16 @@ type Config struct {
 	// MaxPaused bounds the playbacks that are paused, each of which keeps a
 	// decoder open; one more ends the one that was paused first; 100.
 	MaxPaused int
+
+	// Quiet are the quiet hours of the hub and QuietSpeakers those of its
+	// speakers by id. nil, or none: they begin only when a command switches them
+	// on, with DefaultQuietVolume and DefaultQuietPriority.
+	Quiet         *Quiet
+	QuietSpeakers map[string]Quiet
+	// Mute and QuietOverride are how the hub was left by an earlier run; those
+	// of a speaker come with its Speaker input.
+	Mute          Mute
+	QuietOverride QuietOverride
 }
 
 func (cfg Config) withDefaults() Config {

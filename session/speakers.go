@@ -9,7 +9,9 @@ import (
 type speaker struct {
 	id        string
 	available bool
-	volume    int // own; what a playback has there is derived from it, never restored
+	volume    int // own; how loud a playback is there is derived from it, see loudness
+	mute      Mute
+	quiet     quiet
 }
 
 // selection is a choice of speakers: every one of the hub, later ones too, or
@@ -95,20 +97,13 @@ func (c *Core) outputs(p *playback) []Output {
 			if outs == nil {
 				outs = make([]Output, 0, len(c.speakers))
 			}
-			outs = append(outs, Output{Speaker: s.id, Volume: p.volumeAt(s)})
+			outs = append(outs, Output{Speaker: s.id, Volume: c.loudness(p, s)})
 		}
 	}
 	return outs
 }
 
 func (p *playback) overrides(id string) bool { return p.volume != nil && !slices.Contains(p.freed, id) }
-
-func (p *playback) volumeAt(s *speaker) int {
-	if p.overrides(s.id) {
-		return *p.volume
-	}
-	return s.volume
-}
 
 // resolve names the known speakers of a selection.
 func (c *Core) resolve(sel selection) []string {
@@ -122,13 +117,16 @@ func (c *Core) resolve(sel selection) []string {
 }
 
 // remix tells the engine what has changed for what sounds. A playback that has
-// lost its last speaker ends.
+// lost its last speaker ends, and so does one that quiet hours would let run in
+// silence: it would be heard in the morning.
 func (c *Core) remix() {
 	for _, p := range [...]*playback{c.voice, c.music} {
 		switch {
 		case p == nil || p.phase == PhaseEnded:
 		case c.selectionOf(p).empty():
 			c.end(p, ending{kind: EventStopped, reason: ReasonSpeakers})
+		case c.hushed(c.selectionOf(p), p.priority):
+			c.end(p, ending{kind: EventStopped, reason: ReasonQuiet, code: QuietHours, message: hushed})
 		case p.phase == PhaseSuspended: // it is judged when it comes back
 		default:
 			outs := c.outputs(p)
@@ -253,7 +251,14 @@ func (c *Core) reportSpeaker(in Speaker) {
 		if volume < 0 || volume > MaxVolume {
 			volume = DefaultVolume
 		}
-		c.speakers = slices.Insert(c.speakers, at, &speaker{id: in.ID, available: in.Available, volume: volume})
+		s := &speaker{id: in.ID, available: in.Available, volume: volume, mute: in.Mute}
+		var configured *Quiet
+		if q, ok := c.cfg.QuietSpeakers[in.ID]; ok {
+			configured = &q
+		}
+		s.quiet = newQuiet(configured, in.Quiet)
+		s.quiet.look(c.now)
+		c.speakers = slices.Insert(c.speakers, at, s)
 		c.touchSelectors(in.ID)
 	}
 	c.changed = true

@@ -170,7 +170,12 @@ func (c *Core) resume(in Resume) {
 		c.refuse(in.Request, s, code, message)
 		return
 	}
-	if v, _, by := c.judge(s, priority, Interrupt, math.MaxUint64); v == refused {
+	switch v, code, by := c.judge(s, chosen, priority, Interrupt, math.MaxUint64); {
+	case v != refused:
+	case by == nil:
+		c.refuse(in.Request, s, code, inTheWay(priority, code, by))
+		return
+	default:
 		c.outranked(in.Request, s, priority, by)
 		return
 	}

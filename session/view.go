@@ -48,20 +48,26 @@ type SessionView struct {
 type SpeakerView struct {
 	ID        string
 	Available bool
-	Volume    int  // own
-	Override  *int // of what plays there, if it has one
-	Active    bool // something is playing there
+	Volume    int        // own
+	Override  *int       // of what plays there, if it has one
+	Active    bool       // something is playing there
+	Muted     bool       // itself; see View.Muted too
+	MuteBelow int        // of its mute; 0 for none
+	Quiet     *QuietView // its own; nil if it has none
 }
 
 // View is the whole hub at one moment, for the status.
 type View struct {
-	State    PlayerState    // of the hub: playing, paused, or stopped; initialized before the first playback
-	Current  *PlaybackView  // what is heard on top, or starting
-	Beneath  *PlaybackView  // music suspended, ducked or coming back
-	Paused   []PlaybackView // oldest first
-	Waiting  []PlaybackView // preparing and queued, next first
-	Speakers []SpeakerView  // by id
-	Volume   int            // mean of the own volumes, rounded
-	Sessions int            // open, implicit ones not counted
-	HeldAt   int            // priority at which the hub is held; -1 when free
+	State     PlayerState    // of the hub: playing, paused, or stopped; initialized before the first playback
+	Current   *PlaybackView  // what is heard on top, or starting
+	Beneath   *PlaybackView  // music suspended, ducked or coming back
+	Paused    []PlaybackView // oldest first
+	Waiting   []PlaybackView // preparing and queued, next first
+	Speakers  []SpeakerView  // by id
+	Volume    int            // mean of the own volumes, rounded
+	Muted     bool           // the hub as a whole
+	MuteBelow int            // the priority from which a sound is heard all the same; 0 for none
+	Quiet     QuietView      // of the hub as a whole
+	Sessions  int            // open, implicit ones not counted
+	HeldAt    int            // priority at which the hub is held; -1 when free
 }
