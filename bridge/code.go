@@ -34,6 +34,7 @@ var Codes = []CodeInfo{
 	{session.SessionNotFound, http.StatusNotFound, "The session is expired, closed or was never opened."},
 	{session.TooManySessions, http.StatusTooManyRequests, "The hub has as many sessions as it can hold."},
 	{session.PriorityTooLow, http.StatusConflict, "The hub is held at a higher priority."},
+	{session.QuietHours, http.StatusConflict, "In quiet hours nothing of its priority is heard on any of its speakers."},
 	{session.Busy, http.StatusConflict, "The hub is busy and the command would not wait, or too many commands wait already."},
 	{session.Expired, http.StatusConflict, "The command's ttl or expires passed before it could start."},
 	{session.Cancelled, http.StatusConflict, "A newer command replaced this one before it started."},

@@ -58,7 +58,7 @@ func (q modelQuiet) most(prio int) int {
 // less is what is left of a volume on a speaker.
 func (m *model) less(s *modelSpeaker, volume, prio int) int {
 	for _, mute := range []Mute{m.muted, s.muted} {
-		if mute.On && !(mute.Below > 0 && prio >= mute.Below) {
+		if mute.On && (mute.Below == 0 || prio < mute.Below) {
 			return 0
 		}
 	}
