@@ -34,6 +34,9 @@ const (
 	// renewAfter is how old a connection gets before it is made anew in a silence. Two
 	// machines' clocks differ, and what this one is too fast waits in the connection.
 	renewAfter = time.Hour
+	// drainTime is what the server needs to come to the end of an old connection. A new one
+	// that is made before waits, and is late by as much for as long as it lasts.
+	drainTime = lateLimit + lead
 
 	frameBytes = 2 * speaker.Channels
 )
@@ -58,7 +61,7 @@ type line struct {
 	sent    int64     // frames, those left out included
 	playing bool      // what is sent comes from play
 	starved bool      // the server has been without anything to read
-	since   time.Time // of the connection
+	since   time.Time // of the connection, or of its end while there is none
 	over    error     // why nothing is sent any more
 	buf     []byte
 }
@@ -139,21 +142,26 @@ func (l *line) fill() error {
 		return nil
 	}
 	now := time.Now()
-	if l.starved || now.Sub(l.since) > renewAfter {
-		if err := l.renew(); err != nil {
+	switch connected := l.conn.Load() != nil; {
+	case !connected && now.Sub(l.since) < drainTime:
+		return nil
+	case !connected:
+		if err := l.redial(); err != nil {
 			return err
 		}
+		now = l.start
+	case l.starved, now.Sub(l.since) > renewAfter:
+		_ = l.conn.Swap(nil).Close()
+		l.since = now
+		return nil
 	}
 	l.forgive(now)
 	return l.silence(l.behind(now))
 }
 
-// renew makes the connection anew, in a silence: what waits in the old one is forgotten by the
-// server. The old one goes first, since the server takes one at a time.
-func (l *line) renew() error {
-	old := l.conn.Load()
-	l.conn.Store(nil)
-	_ = old.Close()
+// redial makes the connection anew. What waited in the old one the server has read by then, or
+// does so first: it takes one connection after the other.
+func (l *line) redial() error {
 	c, err := l.dial(l.ctx)
 	if err != nil {
 		l.over = err
@@ -184,8 +192,11 @@ func (l *line) begin(at time.Time) {
 	if l.over != nil {
 		return
 	}
+	if l.conn.Load() == nil && l.redial() != nil {
+		return // play has the error to tell
+	}
 	l.forgive(at)
-	// An error is for whoever writes next to find, and for listen.
+	// An error shows again when play writes.
 	_ = l.silence(l.behind(at))
 }
 

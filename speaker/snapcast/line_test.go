@@ -37,11 +37,13 @@ func TestSilenceKeepsThePace(t *testing.T) {
 	if most := speaker.DurationToFrames(took + lead + chunk); int64(frames) > most {
 		t.Errorf("%d frames in %v are more than %d", frames, took, most)
 	}
-	// A busy machine may have been late, and then what was too much is left out.
-	if least := speaker.DurationToFrames(took / 2); int64(frames) < least {
+	if machineWasBusy(f) {
+		t.Skip("the server was kept waiting, which it is spared later")
+	}
+	if least := speaker.DurationToFrames(took - 2*chunk); int64(frames) < least {
 		t.Errorf("%d frames in %v are less than %d", frames, took, least)
 	}
-	if conns != 1 && !machineWasBusy(f) {
+	if conns != 1 {
 		t.Errorf("%d connections", conns)
 	}
 }

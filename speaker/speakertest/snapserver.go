@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -104,8 +105,34 @@ func (s *Snapserver) Listen(t testing.TB, name string) *Snapclient {
 	t.Helper()
 	Require(t, "snapclient", "snapclient")
 	c := &Snapclient{path: filepath.Join(t.TempDir(), name+".raw")}
-	cmd := exec.Command("snapclient", "--host=127.0.0.1", "--port="+s.clients, "--hostID="+name,
-		"--player=file:filename="+c.path, "--logsink=null")
+	s.client(t, "--hostID="+name, "--player=file:filename="+c.path)
+	Eventually(t, 10*time.Second, func() error {
+		if len(c.Samples(t)) == 0 {
+			return errors.New("the client plays nothing")
+		}
+		return nil
+	})
+	return c
+}
+
+// ListenOn starts a client of a name that plays on a sink of a sound server.
+func (s *Snapserver) ListenOn(t *testing.T, name string, p *PulseServer, sink string) {
+	t.Helper()
+	Require(t, "snapclient", "snapclient")
+	t.Setenv("PULSE_SERVER", p.Server())
+	s.client(t, "--hostID="+name, "--player=pulse", "--soundcard="+sink)
+	Eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(p.Pactl(t, "list", "sink-inputs"), "Snapcast") {
+			return errors.New("the client does not play")
+		}
+		return nil
+	})
+}
+
+// client runs a client until the test ends.
+func (s *Snapserver) client(t testing.TB, args ...string) {
+	t.Helper()
+	cmd := exec.Command("snapclient", append(args, "--host=127.0.0.1", "--port="+s.clients, "--logsink=null")...)
 	cmd.Env = append(os.Environ(), "HOME="+s.dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -114,13 +141,6 @@ func (s *Snapserver) Listen(t testing.TB, name string) *Snapclient {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	Eventually(t, 10*time.Second, func() error {
-		if len(c.Samples(t)) == 0 {
-			return errors.New("the client plays nothing")
-		}
-		return nil
-	})
-	return c
 }
 
 // Samples are those of the left channel that were played so far, as -1 to 1.
