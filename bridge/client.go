@@ -54,6 +54,7 @@ type client struct {
 	boot    string
 	cfg     BrokerConfig
 	out     *outbox
+	home    *announcer
 	deliver func(topic string, payload []byte, retained bool)
 	log     zerolog.Logger
 }
@@ -89,6 +90,7 @@ func (c *client) run(ctx context.Context) error {
 type arrivals struct {
 	mu       sync.Mutex
 	retained map[string][]byte
+	outside  map[string][]byte      // retained too, by whole topic
 	echoes   map[string]chan []byte // by topic
 }
 
@@ -99,10 +101,17 @@ func (a *arrivals) topics() []string {
 	return slices.Collect(maps.Keys(a.retained))
 }
 
+// read is what a topic has in one of the maps.
+func (a *arrivals) read(from map[string][]byte, topic string) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return from[topic]
+}
+
 // connection lives as long as one connection to the broker.
 func (c *client) connection(ctx context.Context) error {
 	lost := make(chan error, 1)
-	got := &arrivals{retained: map[string][]byte{}, echoes: map[string]chan []byte{}}
+	got := &arrivals{retained: map[string][]byte{}, outside: map[string][]byte{}, echoes: map[string]chan []byte{}}
 	paho := mqtt.NewClient(c.options(ctx, lost, got))
 	if err := await(ctx, paho.Connect(), connectTimeout+time.Second); err != nil {
 		paho.Disconnect(leaveTime)
@@ -116,7 +125,7 @@ func (c *client) connection(ctx context.Context) error {
 		paho.Disconnect(leaveTime) // with a farewell: the will would say that the hub is offline
 		return err
 	}
-	c.out.attach(got.topics())
+	c.out.attach(got.topics(), c.home.abandoned(got.read(got.retained, announcedTopic)))
 	c.log.Info().Str("broker", c.where()).Msg("connected to the broker")
 	err := c.drain(ctx, paho, lost)
 	if ctx.Err() != nil {
@@ -158,6 +167,7 @@ func (c *client) options(ctx context.Context, lost chan<- error, got *arrivals) 
 func (c *client) receive(m mqtt.Message, got *arrivals) {
 	topic, ok := c.out.below(m.Topic())
 	if !ok {
+		c.receiveOutside(m, got)
 		return
 	}
 	first, _, _ := strings.Cut(topic, "/")
@@ -190,6 +200,7 @@ func (c *client) greet(ctx context.Context, paho mqtt.Client, got *arrivals) err
 	if err := c.subscribe(ctx, paho, "status/#", echo.topic); err != nil {
 		return err
 	}
+	c.askOutside(ctx, paho)
 	paho.Publish(c.out.prefix+echo.topic, qos, false, "{}")
 	if _, err := echo.wait(ctx, handshakeTime); err != nil {
 		return fmt.Errorf("the broker does not let this hub publish below %s: %w", c.out.prefix, err)
@@ -206,6 +217,7 @@ func (c *client) greet(ctx context.Context, paho mqtt.Client, got *arrivals) err
 		}
 	}
 	paho.Unsubscribe(c.out.prefix+"status/#", c.out.prefix+echo.topic)
+	c.greetOutside(ctx, paho, got)
 	return c.subscribe(ctx, paho, append([]string{availabilityTopic}, Filters...)...)
 }
 
@@ -257,9 +269,17 @@ func (e expected) wait(ctx context.Context, limit time.Duration) ([]byte, error)
 // subscribe subscribes to filters below hkw/<hub>/, and looks whether the broker
 // granted each: a refused one is no error to the library.
 func (c *client) subscribe(ctx context.Context, paho mqtt.Client, filters ...string) error {
+	whole := make([]string, len(filters))
+	for i, f := range filters {
+		whole[i] = c.out.prefix + f
+	}
+	return subscribeWhole(ctx, paho, whole...)
+}
+
+func subscribeWhole(ctx context.Context, paho mqtt.Client, filters ...string) error {
 	wanted := map[string]byte{}
 	for _, f := range filters {
-		wanted[c.out.prefix+f] = qos
+		wanted[f] = qos
 	}
 	token := paho.SubscribeMultiple(wanted, nil)
 	if err := await(ctx, token, handshakeTime); err != nil {
@@ -292,7 +312,7 @@ func (c *client) drain(ctx context.Context, paho mqtt.Client, lost <-chan error)
 	publish := func() bool {
 		messages, overrun := c.out.take()
 		for _, m := range messages {
-			inFlight = append(inFlight, flight{m, paho.Publish(c.out.prefix+m.topic, qos, m.retained, m.payload)})
+			inFlight = append(inFlight, flight{m, c.publish(paho, m)})
 		}
 		for len(inFlight) > 0 && inFlight[0].token.WaitTimeout(0) {
 			inFlight = inFlight[1:]

@@ -45,6 +45,7 @@ type command struct {
 	id      string // "" until the hub makes one
 	key     string // the core's name for it; ids may come twice
 	fromBus bool   // it did not come over HTTP
+	preset  string // whose name stood for the media
 	owners  bool   // the media is what a preset names, as the owner wrote it
 	values  map[string]any
 	notes   []string // fields that were ignored

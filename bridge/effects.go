@@ -216,6 +216,10 @@ func (h *Hub) publishDetails(v session.View) {
 	h.retainIfNew("status/siren", []byte(sirenState(v)))
 	h.retainIfNew("status/volume", []byte(strconv.Itoa(v.Volume)))
 	h.retainIfNew("status/title", []byte(shorten(title, maxTitle)))
+	if h.cfg.HomeAssistant.serves() {
+		h.retainIfNew(playerStateTopic, []byte(playerStates[v.State]))
+		h.retainIfNew(playerLevelTopic, []byte(strconv.FormatFloat(float64(v.Volume)/session.MaxVolume, 'f', 2, 64)))
+	}
 }
 
 // retainIfNew spares the bus a retained payload that stands there already.
@@ -241,7 +245,7 @@ func (h *Hub) playbackOrNil(v *session.PlaybackView) *Playback {
 
 func (h *Hub) playback(v session.PlaybackView) Playback {
 	it := v.Media.(*item)
-	p := Playback{ID: v.ID, Command: it.command, SessionRef: v.Ref, Media: mediaOf(it.Media), Priority: v.Priority, OnBusy: v.OnBusy,
+	p := Playback{ID: v.ID, Command: it.command, SessionRef: v.Ref, Preset: it.preset, Media: mediaOf(it.Media), Priority: v.Priority, OnBusy: v.OnBusy,
 		Phase: v.Phase, State: v.State, Volume: v.Volume, Speakers: notNil(v.Speakers), Stalled: it.stalled, Expires: timeOrNil(v.Expires)}
 	if p.Media.Duration == 0 {
 		p.Media.Duration = seconds(it.info.Duration)

@@ -74,6 +74,9 @@ type Config struct {
 	Warnings  map[string]string // by speaker id: what its status says as a warning
 	Pace      Pace              // how fast commands may come
 	Log       zerolog.Logger
+
+	// HomeAssistant is how the hub announces itself there; the zero value is not at all.
+	HomeAssistant HomeAssistant
 }
 
 // Preset is a name for something to play, with defaults of its own for what a
@@ -122,19 +125,20 @@ type incoming struct {
 
 // Hub is one hub: an address on the bus.
 type Hub struct {
-	cfg     Config
-	log     zerolog.Logger
-	boot    string
-	where   string // instance, as ping tells it
-	engine  engine
-	out     *outbox
-	feed    *feed
-	inbox   chan request
-	mail    mailbox
-	media   chan struct{} // the catalogue has changed
-	alive   chan struct{} // given by the loop to whoever asks whether it goes round
-	saved   *volumeStore
-	dialect *dialectBus // HKWHub's clients on the bus
+	cfg       Config
+	log       zerolog.Logger
+	boot      string
+	where     string // instance, as ping tells it
+	engine    engine
+	out       *outbox
+	feed      *feed
+	inbox     chan request
+	mail      mailbox
+	media     chan struct{} // the catalogue has changed
+	alive     chan struct{} // given by the loop to whoever asks whether it goes round
+	saved     *volumeStore
+	dialect   *dialectBus // HKWHub's clients on the bus
+	announcer *announcer  // to Home Assistant
 
 	// Owned by the loop.
 	core     *session.Core
@@ -171,6 +175,7 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h.feed = newFeed(h.boot)
 	h.out = newOutbox("hkw/"+cfg.Hub+"/", h.feed)
+	h.announcer = newAnnouncer(cfg.HomeAssistant, cfg.Hub, h.out)
 	h.dialect = newDialectBus(h)
 	h.saved = openVolumes(cfg.DataDir, cfg.Hub, h.log)
 	h.engine = speaker.NewEngine(speaker.Config{
@@ -196,12 +201,13 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 	})
 	clientDone := make(chan error, 1)
-	c := &client{hub: h.cfg.Hub, boot: h.boot, cfg: h.cfg.Broker, out: h.out, deliver: h.deliver,
+	c := &client{hub: h.cfg.Hub, boot: h.boot, cfg: h.cfg.Broker, out: h.out, home: h.announcer, deliver: h.deliver,
 		log: h.cfg.Log.With().Str("component", "mqtt").Str("hub", h.cfg.Hub).Logger()}
 	wg.Go(func() { clientDone <- c.run(clientCtx) })
 	wg.Go(func() { h.saved.run(clientCtx) })
 	stopDialect := h.dialect.start()
 
+	h.announce()
 	h.publishStatus(time.Now())
 	err := h.loop(ctx, clientDone)
 

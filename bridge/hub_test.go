@@ -94,7 +94,7 @@ func newBench(t *testing.T, furnishing ...furnish) *bench {
 	b := &bench{t, h, e}
 	h.mail.put(speaker.Report{Kind: speaker.ReportSpeaker, Speaker: speaker.SpeakerInfo{ID: "kitchen", Driver: "null", Available: true}})
 	b.settle()
-	h.out.attach(nil)
+	h.out.attach(nil, nil)
 	b.said()
 	return b
 }
@@ -318,8 +318,11 @@ func TestURLsAreShownWithoutSecrets(t *testing.T) {
 
 // Everything retained stands in the table, everything else does not.
 func TestRetainedTopics(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, func(c *Config) { c.HomeAssistant = HomeAssistant{Prefix: "homeassistant", MediaPlayer: true} })
 	var said []message
+	for topic := range b.hub.out.all() {
+		said = append(said, message{topic: topic, retained: true})
+	}
 	for _, c := range [][2]string{{"session/open", `{"id":"o"}`}, {"play", "song"}, {"play", `{"media":"bell","on_busy":"announce"}`},
 		{"volume", "7"}, {"pause", ""}, {"resume", ""}, {"stop", ""}, {"siren", `{"tone":"bell"}`}, {"dance", ""}} {
 		said = append(said, b.publish(c[0], c[1])...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -22,7 +23,8 @@ type item struct {
 	info    speaker.Info
 	title   string // what a stream says it is playing
 	stalled bool
-	siren   bool // it is the siren's
+	siren   bool   // it is the siren's
+	preset  string // by whose name it was asked for
 }
 
 // shownTitle is what a stream says it is playing, else the title of its media.
@@ -68,7 +70,8 @@ func (h *Hub) applyPreset(c *command) {
 	if !ok {
 		return
 	}
-	c.values["media"], c.owners = p.Media, true
+	c.preset, c.owners = c.text("media"), true
+	c.values["media"] = p.Media
 	if p.Priority != nil {
 		c.leftOpen("priority", *p.Priority)
 	}
@@ -143,7 +146,7 @@ func (h *Hub) play(c *command, m library.Media) session.Play {
 	ids, all := c.speakers("speakers")
 	p := session.Play{
 		Request: c.request(), Playback: newPlaybackID(), Ref: newSessionRef(),
-		Media:     &item{Media: m, command: c.id},
+		Media:     &item{Media: m, command: c.id, preset: c.preset},
 		Resumable: m.Kind == library.KindHub || m.Kind == library.KindChime,
 		OnBusy:    session.OnBusy(c.text("on_busy")), Duck: c.flag("duck"), Volume: c.integer("volume"),
 		Speakers: ids, AllSpeakers: all,
@@ -220,6 +223,13 @@ func (h *Hub) seekInput(c *command) (session.Input, *refusal) {
 func (h *Hub) volumeInput(c *command) (session.Input, *refusal) {
 	return session.SetVolume{Request: c.request(), Speaker: c.text("speaker"), Volume: *c.integer("volume")}, nil
 }
+
+func (h *Hub) levelInput(c *command) (session.Input, *refusal) {
+	return session.SetVolume{Request: c.request(), Volume: volumeOf(c.values["level"].(float64))}, nil
+}
+
+// volumeOf is the volume of a level from 0 to 1.
+func volumeOf(level float64) int { return int(math.Round(level * session.MaxVolume)) }
 
 func (h *Hub) openInput(c *command) (session.Input, *refusal) {
 	in := session.Open{Request: c.request(), Token: newToken(), Ref: newSessionRef(), AllSpeakers: true}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -18,11 +19,12 @@ const (
 // availabilityTopic says whether the hub is there; it is also the topic of its will.
 const availabilityTopic = "status/availability"
 
-// message is one publish, its topic below hkw/<hub>/.
+// message is one publish, its topic below hkw/<hub>/, or a whole one.
 type message struct {
 	topic    string
 	payload  []byte
 	retained bool
+	whole    bool
 }
 
 // outbox holds what the hub has to say, in order, and the truth that is to stand
@@ -35,6 +37,7 @@ type outbox struct {
 
 	mu       sync.Mutex
 	retained map[string][]byte
+	outside  map[string][]byte // retained too, by whole topics that are not the hub's
 	queue    []message
 	live     bool // a connection drains the queue
 	patient  bool // what is written now need not be drained at once
@@ -43,7 +46,7 @@ type outbox struct {
 }
 
 func newOutbox(prefix string, f *feed) *outbox {
-	return &outbox{prefix: prefix, feed: f, retained: map[string][]byte{}, ready: make(chan struct{}, 1)}
+	return &outbox{prefix: prefix, feed: f, retained: map[string][]byte{}, outside: map[string][]byte{}, ready: make(chan struct{}, 1)}
 }
 
 // retain sets what stands on a retained topic; an empty payload removes it.
@@ -57,7 +60,7 @@ func (o *outbox) retain(topic string, payload []byte) {
 	}
 	o.feed.publish(topic, payload)
 	if o.live {
-		o.push(message{topic, payload, true})
+		o.push(message{topic: topic, payload: payload, retained: true})
 	}
 }
 
@@ -68,7 +71,7 @@ func (o *outbox) send(topic string, payload []byte) {
 	if strings.HasPrefix(topic, "event/") { // results are for the asker
 		o.feed.publish(topic, payload)
 	}
-	o.push(message{topic, payload, false})
+	o.push(message{topic: topic, payload: payload})
 	if !o.live && len(o.queue) > maxKept {
 		o.queue = slices.Delete(o.queue, 0, len(o.queue)-maxKept)
 	}
@@ -77,7 +80,7 @@ func (o *outbox) send(topic string, payload []byte) {
 func (o *outbox) push(m message) {
 	if m.retained && len(o.queue) >= backlog {
 		// Only the newest snapshot is worth anything to a connection that is behind.
-		o.queue = slices.DeleteFunc(o.queue, func(old message) bool { return old.retained && old.topic == m.topic })
+		o.queue = slices.DeleteFunc(o.queue, func(old message) bool { return old.retained && old.topic == m.topic && old.whole == m.whole })
 	}
 	if o.live && len(o.queue) >= maxQueued {
 		o.overrun = true
@@ -132,24 +135,63 @@ func (o *outbox) all() map[string][]byte {
 	return maps.Clone(o.retained)
 }
 
+// announce sets what stands on a retained topic outside the hub's own, if that is new.
+func (o *outbox) announce(topic string, payload []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if bytes.Equal(o.outside[topic], payload) {
+		return
+	}
+	o.outside[topic] = payload
+	if o.live {
+		o.push(message{topic: topic, payload: payload, retained: true, whole: true})
+	}
+}
+
+// announceAgain publishes what stands outside once more: somebody has come.
+func (o *outbox) announceAgain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.live {
+		return
+	}
+	for _, topic := range slices.Sorted(maps.Keys(o.outside)) {
+		o.push(message{topic: topic, payload: o.outside[topic], retained: true, whole: true})
+	}
+}
+
+// announces tells whether something stands on a topic outside.
+func (o *outbox) announces(topic string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.outside[topic]) > 0
+}
+
 // attach begins a connection. onBroker is what the broker has retained for this
-// hub: what is no longer true is cleared, then the whole truth follows, then what
-// was kept while nobody listened, and only then "online".
-func (o *outbox) attach(onBroker []string) {
+// hub, abandoned what an earlier run has left on topics outside: what is no longer
+// true is cleared, then the whole truth follows, then what was kept while nobody
+// listened, and only then "online".
+func (o *outbox) attach(onBroker, abandoned []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	kept := o.queue
 	o.queue = nil
+	for _, topic := range abandoned {
+		o.queue = append(o.queue, message{topic: topic, retained: true, whole: true})
+	}
 	for _, topic := range onBroker {
 		if _, ok := o.retained[topic]; !ok && topic != availabilityTopic {
-			o.queue = append(o.queue, message{topic, nil, true})
+			o.queue = append(o.queue, message{topic: topic, retained: true})
 		}
 	}
 	for _, topic := range slices.Sorted(maps.Keys(o.retained)) {
-		o.queue = append(o.queue, message{topic, o.retained[topic], true})
+		o.queue = append(o.queue, message{topic: topic, payload: o.retained[topic], retained: true})
+	}
+	for _, topic := range slices.Sorted(maps.Keys(o.outside)) {
+		o.queue = append(o.queue, message{topic: topic, payload: o.outside[topic], retained: true, whole: true})
 	}
 	o.queue = append(o.queue, kept...)
-	o.queue = append(o.queue, message{availabilityTopic, []byte(Online), true})
+	o.queue = append(o.queue, message{topic: availabilityTopic, payload: []byte(Online), retained: true})
 	o.live, o.overrun = true, false
 	select {
 	case o.ready <- struct{}{}:
@@ -162,7 +204,7 @@ func (o *outbox) stillHere() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.live {
-		o.push(message{availabilityTopic, []byte(Online), true})
+		o.push(message{topic: availabilityTopic, payload: []byte(Online), retained: true})
 	}
 }
 

@@ -26,7 +26,7 @@ func TestOutboxAttach(t *testing.T) {
 	o.retain("status/title", nil)
 	o.retain("status/volume", []byte("7"))
 	o.send("result/a", []byte("r"))
-	o.attach([]string{"status", "status/session/s-old", "status/availability"})
+	o.attach([]string{"status", "status/session/s-old", "status/availability"}, nil)
 	got, _ := o.take()
 	want := []string{"clear status/session/s-old", "status", "status/volume", "result/a", "status/availability"}
 	if !reflect.DeepEqual(topics(got), want) {
@@ -43,7 +43,7 @@ func TestOutboxAttach(t *testing.T) {
 // What was not acknowledged comes again, but never an old status.
 func TestOutboxDetach(t *testing.T) {
 	o := newOutbox("hkw/home/", newFeed("boot"))
-	o.attach(nil)
+	o.attach(nil, nil)
 	o.retain("status", []byte("old"))
 	o.send("result/a", []byte("a"))
 	unsent, _ := o.take()
@@ -54,7 +54,7 @@ func TestOutboxDetach(t *testing.T) {
 	for i := range maxKept {
 		o.send("event/playback", []byte(strconv.Itoa(i)))
 	}
-	o.attach(nil)
+	o.attach(nil, nil)
 	got, _ := o.take()
 	if string(got[0].payload) != "newest" || got[len(got)-1].topic != availabilityTopic {
 		t.Errorf("got %q", topics(got))
@@ -67,7 +67,7 @@ func TestOutboxDetach(t *testing.T) {
 // A connection that does not drain is given up instead of growing without bound.
 func TestOutboxOverrun(t *testing.T) {
 	o := newOutbox("hkw/home/", newFeed("boot"))
-	o.attach(nil)
+	o.attach(nil, nil)
 	for range maxQueued {
 		o.send("event/playback", []byte("x"))
 	}
@@ -79,7 +79,7 @@ func TestOutboxOverrun(t *testing.T) {
 // A connection that is behind is spared what is no longer true.
 func TestOutboxBacklog(t *testing.T) {
 	o := newOutbox("hkw/home/", newFeed("boot"))
-	o.attach(nil)
+	o.attach(nil, nil)
 	for i := range 10 * backlog {
 		o.retain("status", []byte(strconv.Itoa(i)))
 		o.send("result/x", []byte(strconv.Itoa(i)))

@@ -33,6 +33,7 @@ type Playback struct {
 	ID         string              `json:"playback"`              // names the playback
 	Command    string              `json:"id,omitempty"`          // id of the command that asked for it
 	SessionRef string              `json:"session_ref"`           // its session, implicit ones too
+	Preset     string              `json:"preset,omitempty"`      // the preset by whose name it was asked for
 	Media      Media               `json:"media"`                 // what it plays
 	Priority   int                 `json:"priority"`              // 0 to 9999
 	OnBusy     session.OnBusy      `json:"on_busy"`               // how it meets a busy hub
@@ -178,6 +179,9 @@ var Retained = []RetainedTopic{
 	{"status/availability", "", "`online` or `offline`, see [Availability](#availability)."},
 	{"status/player_state", "", "`PlayerStateInitialized` (nothing has played yet), `PlayerStatePlaying`, `PlayerStatePaused` or `PlayerStateStopped`."},
 	{"status/title", "", "Title of what is heard, at most 128 bytes and `…`; no payload while there is none."},
+	{announcedTopic, "", "Prefix below which the hub [announces itself to Home Assistant](#home-assistant), and ` media_player` if that is announced too."},
+	{playerStateTopic, "", "With `--home-assistant-media-player`: `playing`, `paused` or `idle`."},
+	{playerLevelTopic, "", "With `--home-assistant-media-player`: the volume, from `0.00` to `1.00`."},
 	{"status/siren", "", "`ON` while the siren sounds or is about to, else `OFF`."},
 	{"status/volume", "", "`0` to `50`, the mean of the speakers' own volumes."},
 	{"status/speaker/<id>", "SpeakerStatus", "JSON, a [speaker](#a-speaker)."},

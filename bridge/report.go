@@ -46,10 +46,12 @@ func (h *Hub) handleReport(r speaker.Report) {
 	case speaker.ReportSpeaker:
 		h.speakers[r.Speaker.ID] = r.Speaker
 		h.step(session.Speaker{ID: r.Speaker.ID, Available: r.Speaker.Available, Volume: h.saved.volume(r.Speaker.ID)})
+		h.announce()
 		h.publishStatus(time.Now()) // its error may be new although the core saw no change
 	case speaker.ReportSpeakerGone:
 		delete(h.speakers, r.Speaker.ID)
 		h.step(session.SpeakerGone{ID: r.Speaker.ID})
+		h.announce()
 		h.out.retain("status/speaker/"+r.Speaker.ID, nil)
 		h.publishStatus(time.Now())
 	}

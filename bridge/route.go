@@ -98,7 +98,7 @@ var Routes = []Route{
 	{
 		Command: "play", Topic: "play", Bare: "media", input: (*Hub).playInput, rings: always,
 		Summary: "Plays media of the library, a chime or a web stream.",
-		Fields: with(playFields, Field{Name: "media", Aliases: []string{"PersistentID", "MediaUrl"}, Kind: KindMedia, Min: 1, Max: 4096, Required: true,
+		Fields: with(playFields, Field{Name: "media", Aliases: []string{"PersistentID", "MediaUrl", "media_id"}, Kind: KindMedia, Min: 1, Max: 4096, Required: true,
 			Doc: "A preset's name, an `http(s)://` URL, else the id, chime name, path or title of media in the library."}),
 	},
 	{
@@ -153,6 +153,11 @@ var Routes = []Route{
 		Fields:  []Field{required(described(fieldVolume, "", "The volume; 0 is mute.")), fieldID, fieldSession},
 	},
 	{
+		Command: "volume", Topic: "media_player/volume", Bare: "level", input: (*Hub).levelInput, latest: true,
+		Summary: "Sets the own volume of every speaker, as the community's media player of Home Assistant does.",
+		Fields:  []Field{{Name: "level", Kind: KindFraction, Min: 0, Max: 1, Required: true, Doc: "The volume, 1 is the loudest."}, fieldID, fieldSession},
+	},
+	{
 		Command: "session/open", Topic: "session/open", Empty: true, input: (*Hub).openInput,
 		Summary: "Opens a session; the result carries its token, once.",
 		Fields: []Field{fieldID, described(fieldPriority, "100", "Priority of commands of the session that name none."),
@@ -194,7 +199,7 @@ var Routes = []Route{
 // Filters are the MQTT subscriptions of a hub, below hkw/<hub>/. No two of them
 // match the same topic, and together they match each topic of Routes and the
 // unknown ones beside them, so that a mistyped command is answered too.
-var Filters = []string{"+", "play/+", "session/+", "speaker/+/+"}
+var Filters = []string{"+", "play/+", "session/+", "speaker/+/+", "media_player/+"}
 
 // quiet are first levels that Filters match but that carry no commands: what
 // the hub itself publishes there.

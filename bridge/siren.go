@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"math"
 	"time"
 
 	"hkw/session"
@@ -32,7 +31,7 @@ func (h *Hub) sirenInput(c *command) (session.Input, *refusal) {
 	c.leftOpen("tone", sirenTone)
 	c.values["media"] = c.text("tone")
 	if level, given := c.values["volume_level"].(float64); given {
-		c.values["volume"] = int(math.Round(level * session.MaxVolume))
+		c.values["volume"] = volumeOf(level)
 	}
 	h.applyPreset(c)
 	c.leftOpen("priority", sirenPriority)

@@ -277,7 +277,7 @@ func TestMicrocontrollerSpeaks(t *testing.T) {
 
 // It hears what is retained as bare text, all of it, the moment it subscribes.
 func TestMicrocontrollerHears(t *testing.T) {
-	h := newHouse(t)
+	h := newHouse(t, announcing("homeassistant"), func(c *Config) { c.HomeAssistant.MediaPlayer = true })
 	h.must("play", `"media":"alarm"`, session.OutcomeStarted)
 	button := newMicro(t, h.url)
 	want := map[string]bool{}

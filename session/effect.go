@@ -68,6 +68,12 @@ const (
 	EventExpired     EventKind = "expired"
 )
 
+// EventKinds are all kinds of events, in the order of a playback's life.
+func EventKinds() []EventKind {
+	return []EventKind{EventQueued, EventStarted, EventPaused, EventResumed, EventSuspended, EventInterrupted,
+		EventFinished, EventStopped, EventDropped, EventFailed, EventExpired}
+}
+
 // Event tells what happened to a playback and why.
 type Event struct {
 	Kind     EventKind

@@ -86,6 +86,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 			Speakers: out.speakers, Discover: out.discover, Warnings: out.warnings,
 			Media: a.library, Speech: voice, StrictWeb: a.cfg.strictWeb(), Presets: h.presets,
 			Broker: bus, DataDir: data, Log: a.log,
+			HomeAssistant: bridge.HomeAssistant{Prefix: a.cfg.home, MediaPlayer: a.cfg.player, Version: a.version, URL: a.pageURL()},
 		})
 		if err != nil {
 			return err

@@ -82,6 +82,8 @@ type config struct {
 	media     string
 	reach     []netip.Prefix // where URLs may lead all the same
 	speech    speechConfig
+	home      string // prefix of Home Assistant's discovery; "" for none
+	player    bool   // announce a media player there too
 	data      string
 	timeout   time.Duration
 	level     zerolog.Level
@@ -215,6 +217,17 @@ func (c *config) parse(fromFile map[string]given) error {
 		fail(o.refuse("true or false", text))
 	}
 	c.open = open
+	text, o = one(setPlayer)
+	if c.player, e = strconv.ParseBool(text); e != nil {
+		fail(o.refuse("true or false", text))
+	}
+	text, o = one(setHome)
+	if text != homeOff {
+		c.home = text
+		if !bridge.ValidDiscoveryPrefix(text) {
+			fail(o.refuse("a topic such as homeassistant, or "+homeOff, text))
+		}
+	}
 	text, o = one(setTimeout)
 	if c.timeout, e = parseDuration(text); e != nil || c.timeout <= 0 {
 		fail(o.refuse("a duration above zero such as 90s or 60m", text))
@@ -243,6 +256,9 @@ func (c *config) parse(fromFile map[string]given) error {
 	fail(c.parseHubs(fromFile))
 	return err
 }
+
+// homeOff is the prefix that announces nothing to Home Assistant.
+const homeOff = "off"
 
 var levels = []string{"trace", "debug", "info", "warn", "error"}
 

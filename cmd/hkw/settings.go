@@ -68,6 +68,8 @@ const (
 	setKey       = "speech-key"
 	setChime     = "speech-chime"
 	setData      = "data"
+	setHome      = "home-assistant"
+	setPlayer    = "home-assistant-media-player"
 	setTimeout   = "session-timeout"
 	setLevel     = "log-level"
 	setConfig    = "config"
@@ -103,6 +105,8 @@ var settings = []setting{
 	{name: setModel, kind: kindText, doc: "`model` of an HTTP speech service"},
 	{name: setKey, kind: kindText, noFlag: true, secret: true, doc: "key of an HTTP speech service; by environment or file only"},
 	{name: setChime, kind: kindText, doc: "`chime` that sounds before each text"},
+	{name: setHome, kind: kindText, byDefault: "homeassistant", doc: "the `prefix` of Home Assistant's MQTT discovery, below which the hub announces itself; off announces nothing and takes back what was announced"},
+	{name: setPlayer, kind: kindBool, byDefault: "false", doc: "announce a media player too, for the community's integration mqtt_media_player"},
 	{name: setData, kind: kindPath, doc: "`folder` for what must survive a restart"},
 	{name: setTimeout, kind: kindDuration, byDefault: "60m", doc: "how long a session lives after its last use, a `duration` such as 90s or 60m"},
 	{name: setLevel, kind: kindLevel, byDefault: "info", doc: "`level` of the log: trace, debug, info, warn or error"},

@@ -1,0 +1,281 @@
+package bridge
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+
+	"hkw/session"
+)
+
+// A hub announces itself to Home Assistant by device-based MQTT discovery: one
+// retained payload that lists an entity for each thing that somebody may want to
+// touch or see. What the entities send and read are the topics of everyone else;
+// homeassistant_entities.go makes them.
+
+// HomeAssistant is how a hub announces itself.
+type HomeAssistant struct {
+	// Prefix is what the discovery topics begin with, in Home Assistant's own
+	// settings "homeassistant". "" announces nothing, and takes back what an
+	// earlier run has announced.
+	Prefix string
+	// MediaPlayer announces a media player too, for the community's integration
+	// mqtt_media_player: Home Assistant itself has none for MQTT.
+	MediaPlayer bool
+	Version     string // of the program
+	URL         string // of the page, as others reach it; "" if they don't
+}
+
+// announcedTopic remembers where the hub has announced itself, so that a later run
+// which announces elsewhere, or not at all, can take that back.
+const announcedTopic = "status/home_assistant"
+
+// mediaPlayerWord follows the prefix there if a media player was announced too.
+const mediaPlayerWord = "media_player"
+
+// ValidDiscoveryPrefix tells whether discovery topics may begin with s: 1 to 100
+// bytes, levels of a topic without wildcards and spaces.
+func ValidDiscoveryPrefix(s string) bool {
+	return len(s) <= 100 && !strings.ContainsAny(s, "+#$ \t\r\n\x00") && !slices.Contains(strings.Split(s, "/"), "")
+}
+
+// birthTopic is where Home Assistant says that it has come, unless configured
+// otherwise; so it does below the discovery prefix, if that was moved with it.
+const birthTopic = "homeassistant/status"
+
+// bornPayload is what it says there.
+const bornPayload = "online"
+
+// device is the name of the hub in discovery topics and unique ids.
+func (h HomeAssistant) device(hub string) string { return "hkw_" + hub }
+
+func (h HomeAssistant) deviceTopic(hub string) string {
+	return h.Prefix + "/device/" + h.device(hub) + "/config"
+}
+
+// mediaPlayerTopic is not below the prefix: the integration looks nowhere else.
+func (h HomeAssistant) mediaPlayerTopic(hub string) string {
+	return "homeassistant/media_player/" + h.device(hub) + "/config"
+}
+
+// births are the topics of Home Assistant's birth message.
+func (h HomeAssistant) births() []string {
+	topics := []string{birthTopic}
+	if t := h.Prefix + "/status"; t != birthTopic {
+		topics = append(topics, t)
+	}
+	return topics
+}
+
+// The discovery payload of a device. Home Assistant refuses a payload with any
+// other key on this level as a whole; within components it ignores what it does
+// not know.
+type haDiscovery struct {
+	Device       haDevice            `json:"device"`
+	Origin       haOrigin            `json:"origin"`
+	Availability string              `json:"availability_topic"`
+	Components   map[string]haEntity `json:"components"`
+}
+
+type haDevice struct {
+	Identifiers  []string `json:"identifiers"`
+	Name         string   `json:"name"`
+	Manufacturer string   `json:"manufacturer"`
+	Model        string   `json:"model"`
+	Version      string   `json:"sw_version,omitempty"`
+	URL          string   `json:"configuration_url,omitempty"`
+}
+
+type haOrigin struct {
+	Name    string `json:"name"`
+	Version string `json:"sw_version,omitempty"`
+	URL     string `json:"support_url,omitempty"`
+}
+
+// haEntity is one component of the device. One that has nothing but its platform
+// removes the component.
+type haEntity struct {
+	Platform           string   `json:"platform"`
+	UniqueID           string   `json:"unique_id,omitempty"`
+	EntityID           string   `json:"default_entity_id,omitempty"`
+	Name               string   `json:"name,omitempty"`
+	Icon               string   `json:"icon,omitempty"`
+	Category           string   `json:"entity_category,omitempty"`
+	Class              string   `json:"device_class,omitempty"`
+	CommandTopic       string   `json:"command_topic,omitempty"`
+	CommandTemplate    string   `json:"command_template,omitempty"`
+	Expiry             int      `json:"message_expiry_interval,omitempty"` // seconds
+	StateTopic         string   `json:"state_topic,omitempty"`
+	ValueTemplate      string   `json:"value_template,omitempty"`
+	AttributesTopic    string   `json:"json_attributes_topic,omitempty"`
+	AttributesTemplate string   `json:"json_attributes_template,omitempty"`
+	Options            []string `json:"options,omitempty"`
+	Tones              []string `json:"available_tones,omitempty"`
+	EventTypes         []string `json:"event_types,omitempty"`
+	Min                *int     `json:"min,omitempty"`
+	Max                *int     `json:"max,omitempty"`
+	Step               int      `json:"step,omitempty"`
+	Mode               string   `json:"mode,omitempty"`
+	Precision          *int     `json:"suggested_display_precision,omitempty"`
+	PayloadOn          string   `json:"payload_on,omitempty"`
+	PayloadOff         string   `json:"payload_off,omitempty"`
+	PayloadPress       string   `json:"payload_press,omitempty"`
+}
+
+// announcer keeps what the hub has announced. The loop tells it what there is, the
+// connection what the broker still has of earlier runs.
+type announcer struct {
+	cfg HomeAssistant
+	hub string
+	out *outbox
+
+	mu       sync.Mutex
+	entities map[string]haEntity // nil until the loop has told
+	gone     map[string]string   // components that were announced once: their platforms
+}
+
+func newAnnouncer(cfg HomeAssistant, hub string, out *outbox) *announcer {
+	a := &announcer{cfg: cfg, hub: hub, out: out, gone: map[string]string{}}
+	if cfg.Prefix == "" {
+		return a
+	}
+	said := cfg.Prefix
+	if cfg.serves() {
+		said += " " + mediaPlayerWord
+		out.announce(cfg.mediaPlayerTopic(hub), marshal(mediaPlayerDiscovery(hub)))
+	}
+	out.retain(announcedTopic, []byte(said))
+	return a
+}
+
+// set announces the hub with these entities. Those that it had before and has no
+// more are taken back.
+func (a *announcer) set(entities map[string]haEntity) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, e := range a.entities {
+		a.gone[key] = e.Platform
+	}
+	a.entities = entities
+	a.write()
+}
+
+// found tells what an earlier run has announced on the hub's own topic: what is no
+// longer there is taken back, once.
+func (a *announcer) found(payload []byte) {
+	var old haDiscovery
+	if json.Unmarshal(payload, &old) != nil || old.Origin.Name != originName {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, e := range old.Components {
+		if e.UniqueID != "" && e.Platform != "" { // else it is taken back already
+			a.gone[key] = e.Platform
+		}
+	}
+	a.write()
+}
+
+func (a *announcer) write() {
+	if a.entities == nil {
+		return
+	}
+	d := haDiscovery{
+		Device: haDevice{Identifiers: []string{a.cfg.device(a.hub)}, Name: "hkw " + a.hub, Manufacturer: originName,
+			Model: "Sound hub", Version: a.cfg.Version, URL: a.cfg.URL},
+		Origin:       haOrigin{Name: originName, Version: a.cfg.Version},
+		Availability: a.out.prefix + availabilityTopic,
+		Components:   map[string]haEntity{},
+	}
+	if a.cfg.URL != "" {
+		d.Origin.URL = strings.TrimSuffix(a.cfg.URL, "/") + "/docs"
+	}
+	for key, platform := range a.gone {
+		d.Components[key] = haEntity{Platform: platform}
+	}
+	for key, e := range a.entities {
+		d.Components[key] = e
+	}
+	a.out.announce(a.cfg.deviceTopic(a.hub), marshal(d))
+}
+
+// originName names the program in what it announces, so that it knows its own.
+const originName = "hkw"
+
+// abandoned are the topics on which an earlier run has announced this hub and which
+// this one does not use; said is what that run has left on announcedTopic.
+func (a *announcer) abandoned(said []byte) (topics []string) {
+	prefix, also, _ := strings.Cut(string(said), " ")
+	if !ValidDiscoveryPrefix(prefix) {
+		return nil
+	}
+	old := HomeAssistant{Prefix: prefix}
+	topics = append(topics, old.deviceTopic(a.hub))
+	if also == mediaPlayerWord {
+		topics = append(topics, old.mediaPlayerTopic(a.hub))
+	}
+	return slices.DeleteFunc(topics, a.out.announces)
+}
+
+// announce tells Home Assistant what the hub has now.
+func (h *Hub) announce() {
+	if h.cfg.HomeAssistant.Prefix == "" {
+		return
+	}
+	h.announcer.set(h.entities())
+}
+
+// slug is text as it may stand in an entity id.
+func slug(s string) string {
+	words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	return strings.Join(words, "_")
+}
+
+// What the community's media player reads: it knows no templates.
+const (
+	playerStateTopic = "status/media_player/state"
+	playerLevelTopic = "status/media_player/volume"
+)
+
+// serves tells whether the media player is announced.
+func (h HomeAssistant) serves() bool { return h.Prefix != "" && h.MediaPlayer }
+
+// mediaPlayer is the discovery payload of github.com/bkbilly/mqtt_media_player, as
+// its version 2026.9.2 reads it.
+type mediaPlayer struct {
+	Availability map[string]string `json:"availability"`
+	Name         string            `json:"name"`
+	State        string            `json:"state_state_topic"`
+	Title        string            `json:"state_title_topic"`
+	Volume       string            `json:"state_volume_topic"`
+	SetVolume    string            `json:"command_volume_topic"`
+	Play         string            `json:"command_play_topic"`
+	PlayPayload  string            `json:"command_play_payload"`
+	Pause        string            `json:"command_pause_topic"`
+	PausePayload string            `json:"command_pause_payload"`
+	PlayMedia    string            `json:"command_playmedia_topic"`
+}
+
+func mediaPlayerDiscovery(hub string) mediaPlayer {
+	below := func(topic string) string { return fmt.Sprintf("hkw/%s/%s", hub, topic) }
+	return mediaPlayer{
+		Availability: map[string]string{"topic": below(availabilityTopic), "payload_available": Online, "payload_not_available": Offline},
+		Name:         "hkw " + hub,
+		State:        below(playerStateTopic), Title: below("status/title"), Volume: below(playerLevelTopic),
+		SetVolume: below("media_player/volume"),
+		Play:      below("resume"), PlayPayload: "play", Pause: below("pause"), PausePayload: "pause", PlayMedia: below("play"),
+	}
+}
+
+// playerStates are the states of the hub as Home Assistant's media players and the
+// sensor of the hub call them.
+var playerStates = map[session.PlayerState]string{
+	session.PlayerStateInitialized: "idle", session.PlayerStatePlaying: "playing",
+	session.PlayerStatePaused: "paused", session.PlayerStateStopped: "idle",
+}
