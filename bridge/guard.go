@@ -24,6 +24,10 @@ type Guard struct {
 	// addresses of loopback: a page that had its name resolve to here is refused.
 	// "*" allows all; so does an IP address, which needs no name to be resolved.
 	Hosts []string
+	// Announced tells whether this machine has announced itself on the LAN under a
+	// name, in lower case, and may so be called by it. Who could answer to that name
+	// in its place is on the LAN already. nil: it has not.
+	Announced func(host string) bool
 	// Origins are the pages, such as "http://panel.example:8080", that may call from
 	// another origin. "*" allows all.
 	Origins []string
@@ -89,6 +93,9 @@ func (g Guard) knownHost(hostport string) bool {
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host) != nil {
+		return true
+	}
+	if g.Announced != nil && g.Announced(host) {
 		return true
 	}
 	return slices.ContainsFunc(g.Hosts, func(known string) bool { return known == AnyName || strings.EqualFold(known, host) })

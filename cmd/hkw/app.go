@@ -33,6 +33,7 @@ type app struct {
 	library  *library.Library
 	hubs     []*bridge.Hub
 	server   *http.Server
+	names    hostNames
 }
 
 func newApp(cfg *config, version string, log zerolog.Logger) *app {
@@ -102,7 +103,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 	}
 	runPart(life, "news of the media", fail, a.watchMedia)
 	handler := bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket,
-		Guard: bridge.Guard{Hosts: a.cfg.hosts, Origins: a.cfg.origins, Tokens: tokens}})
+		Guard: bridge.Guard{Hosts: a.cfg.hosts, Announced: a.names.has, Origins: a.cfg.origins, Tokens: tokens}})
 	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	runPart(life, "HTTP", fail, func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() {
@@ -118,6 +119,9 @@ func (a *app) Run(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("serve HTTP: %w", err)
 	})
+	for _, an := range a.announce() {
+		runPart(life, "announcement of "+an.kind, fail, an.run)
+	}
 	if s := a.supervise(); s != nil {
 		runPart(life, "news for systemd", fail, s.run) // the last part: the first to hear of the end
 	}

@@ -79,6 +79,7 @@ type config struct {
 	tokens    []bridge.TokenHash // given as tokens and as hashes, without those of tokenFile
 	tokenFile string
 	open      bool
+	mdns      bool
 	media     string
 	reach     []netip.Prefix // where URLs may lead all the same
 	speech    speechConfig
@@ -211,16 +212,15 @@ func (c *config) parse(fromFile map[string]given) error {
 	c.pass, _ = one(setPassword)
 	text, o := one(setBroker)
 	fail(c.parseBroker(text, o))
-	text, o = one(setOpen)
-	open, e := strconv.ParseBool(text)
-	if e != nil {
-		fail(o.refuse("true or false", text))
+	boolean := func(name string) bool {
+		text, o := one(name)
+		b, e := strconv.ParseBool(text)
+		if e != nil {
+			fail(o.refuse("true or false", text))
+		}
+		return b
 	}
-	c.open = open
-	text, o = one(setPlayer)
-	if c.player, e = strconv.ParseBool(text); e != nil {
-		fail(o.refuse("true or false", text))
-	}
+	c.open, c.mdns, c.player = boolean(setOpen), boolean(setMDNS), boolean(setPlayer)
 	text, o = one(setHome)
 	if text != homeOff {
 		c.home = text
@@ -228,6 +228,7 @@ func (c *config) parse(fromFile map[string]given) error {
 			fail(o.refuse("a topic such as homeassistant, or "+homeOff, text))
 		}
 	}
+	var e error
 	text, o = one(setTimeout)
 	if c.timeout, e = parseDuration(text); e != nil || c.timeout <= 0 {
 		fail(o.refuse("a duration above zero such as 90s or 60m", text))

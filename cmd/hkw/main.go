@@ -13,6 +13,8 @@
 //	app.go         what `serve` runs
 //	serve.go       and how it greets
 //	systemd.go     what systemd is told, its watchdog above all
+//	mdns.go        what the LAN is told
+//	dnssd.go       and how
 //	bus.go         a client's connection to a hub
 //	commands.go    play, say, stop, …
 //	watch.go       the live view

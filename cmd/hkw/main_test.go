@@ -149,7 +149,7 @@ func serve(t *testing.T, args ...string) *background {
 
 func serveWith(t *testing.T, p *program, args ...string) *background {
 	t.Helper()
-	b := launch(t, p, append([]string{"serve", "--mqtt-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"}, args...)...)
+	b := launch(t, p, append([]string{"serve", "--mqtt-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--mdns=false"}, args...)...)
 	if b.app == nil {
 		t.Fatalf("did not start: %s", b.stderr.String())
 	}

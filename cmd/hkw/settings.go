@@ -58,6 +58,7 @@ const (
 	setTokenFile = "http-token-file" //nolint:gosec // a name
 	setHashes    = "http-token-hashes"
 	setOpen      = "open"
+	setMDNS      = "mdns"
 	setSpeakers  = "speaker"
 	setMedia     = "media"
 	setReach     = "media-allow"
@@ -96,6 +97,7 @@ var settings = []setting{
 	{name: setTokenFile, kind: kindPath, doc: "`file` of such tokens, one a line, # begins a comment"},
 	{name: setHashes, kind: kindList, noFlag: true, doc: "SHA-256 of such tokens, in hexadecimal; `hkw token` makes one of each"},
 	{name: setOpen, kind: kindBool, byDefault: "false", doc: "listen beyond this machine without asking anyone for credentials"},
+	{name: setMDNS, kind: kindBool, byDefault: "true", doc: "announce on the LAN, by mDNS, what listens beyond this machine"},
 	{name: setSpeakers, aliases: []string{"speakers"}, kind: kindSpeakers, doc: "a speaker, `NAME=DRIVER[:ARGUMENT]`; repeatable; without it every output that is found"},
 	{name: setMedia, kind: kindPath, doc: "`folder` of music and sounds"},
 	{name: setReach, kind: kindList, doc: "`networks` from which URLs may play although they lead to this machine or a link-local address, as in 127.0.0.1 or fd00::/8, separated by commas"},

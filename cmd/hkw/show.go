@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,7 +81,7 @@ func (c *config) shown() []shownValue {
 		case s.kind == kindSpeech:
 			v.Value = showSpeech(g.text())
 		case s.kind == kindBool:
-			v.Value = c.open
+			v.Value, _ = strconv.ParseBool(g.text())
 		case s.secret && g.text() != "":
 			v.Value = redacted
 		case s.kind == kindBroker && g.text() != embedded:
