@@ -20,6 +20,8 @@ const (
 	// lead is how far the sound is handed over before its time: a chunk that has to be
 	// complete when the server wants it, and what this machine may come late without a gap.
 	lead = 50 * time.Millisecond
+	// slack is the latter. A server that waits longer goes on that much later from then on.
+	slack = lead - chunk
 	// lateLimit is how much sound is sent late, to be heard after a gap; what is later
 	// is left out. The server would be behind by as much from then on.
 	lateLimit = 500 * time.Millisecond
@@ -181,7 +183,9 @@ func (l *line) behind(at time.Time) int64 {
 
 // forgive leaves out the silence that the server has done without.
 func (l *line) forgive(at time.Time) {
-	l.sent += max(0, l.behind(at)-speaker.DurationToFrames(lead))
+	if l.sent > 0 { // the server's time begins with the first frame
+		l.sent += max(0, l.behind(at)-speaker.DurationToFrames(slack))
+	}
 }
 
 // begin says that the next frame is handed over at a moment near now.
@@ -208,7 +212,7 @@ func (l *line) play(samples []float32) error {
 		return l.over
 	}
 	behind := speaker.FramesToDuration(l.behind(time.Now()))
-	l.starved = l.starved || behind > lead
+	l.starved = l.starved || behind > slack
 	if behind > lateLimit {
 		l.sent += int64(len(samples) / speaker.Channels)
 		return nil
