@@ -74,6 +74,32 @@ func aliases(s types.ServiceConfig) []string {
 
 func isHub(s types.ServiceConfig) bool { return s.Image == "hkw" }
 
+// buildHKW builds the program that the file is for.
+func buildHKW(t *testing.T) string {
+	t.Helper()
+	hub := filepath.Join(t.TempDir(), "hkw")
+	build := exec.Command("go", "build", "-o", hub, "./cmd/hkw")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return hub
+}
+
+// checkSettings lets hkw itself say whether it knows what a service sets.
+func checkSettings(t *testing.T, hub string, s types.ServiceConfig) {
+	t.Helper()
+	config := exec.Command(hub, append([]string{"config", "--json"}, s.Command...)...)
+	for key, value := range s.Environment {
+		if value != nil {
+			config.Env = append(config.Env, key+"="+*value)
+		}
+	}
+	if out, err := config.CombinedOutput(); err != nil {
+		t.Errorf("hkw %v: %v: %s", s.Command, err, out)
+	}
+}
+
 // TestCommands loads what each command of the header would start: one hub, one
 // broker, nothing missing, no port twice.
 func TestCommands(t *testing.T) {
@@ -82,7 +108,7 @@ func TestCommands(t *testing.T) {
 	if all := regexp.MustCompile(`docker compose .*\bup\b`).FindAllString(header(t), -1); len(found) != len(all) || len(all) == 0 {
 		t.Errorf("not every command of the header was understood: %q", found)
 	}
-	started := map[string]bool{}
+	hub, started := buildHKW(t), map[string]bool{}
 	for _, c := range found {
 		t.Run(strings.TrimSpace(c[0]), func(t *testing.T) {
 			env := regexp.MustCompile(`(\w+)='([^']*)' `).ReplaceAllString(c[1], "$1=$2\n")
@@ -93,6 +119,7 @@ func TestCommands(t *testing.T) {
 				started[name] = true
 				if isHub(s) {
 					hubs++
+					checkSettings(t, hub, s)
 				}
 				for _, dependency := range s.GetDependencies() {
 					if _, ok := project.Services[dependency]; !ok {
@@ -150,12 +177,7 @@ func TestVariables(t *testing.T) {
 // TestServices holds what is promised of each service: ports on loopback, files that
 // are there, images of a known version, and hubs that may do little.
 func TestServices(t *testing.T) {
-	hub := filepath.Join(t.TempDir(), "hkw")
-	build := exec.Command("go", "build", "-o", hub, "./cmd/hkw")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	hub := buildHKW(t)
 	repository, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
@@ -196,16 +218,7 @@ func TestServices(t *testing.T) {
 				!slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 				t.Errorf("may do too much: read_only %v, cap_drop %v, privileged %v, user %q, %v", s.ReadOnly, s.CapDrop, s.Privileged, s.User, s.SecurityOpt)
 			}
-			// hkw itself knows every setting, and says where each comes from.
-			config := exec.Command(hub, append([]string{"config", "--json"}, s.Command...)...)
-			for key, value := range s.Environment {
-				if value != nil {
-					config.Env = append(config.Env, key+"="+*value)
-				}
-			}
-			if out, err := config.CombinedOutput(); err != nil {
-				t.Errorf("hkw %v: %v: %s", s.Command, err, out)
-			}
+			checkSettings(t, hub, s)
 			// Behind published ports nobody is asked for credentials: that has to be said.
 			if open := s.Environment["HKW_OPEN"]; open == nil || *open != "true" {
 				t.Error("listens beyond loopback without HKW_OPEN")
