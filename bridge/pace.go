@@ -321,18 +321,12 @@ func (h *Hub) tooFast(a *incoming) bool {
 		h.hush(a, wait, &p.bounces, "the same command came less than "+p.pace.Bounce.String()+" ago; a contact that bounces rings once")
 		return true
 	}
-	latest := a.why == nil && a.cmd.route.latest
-	var wait time.Duration
-	if latest && len(p.held) > 0 { // values are set in the order in which they came
-		wait = p.waits(p.held[0], now)
-	} else {
-		wait = p.take(a, now)
-	}
-	if wait <= 0 {
+	wait := p.take(a, now)
+	if wait == 0 {
 		p.pressed(a)
 		return false
 	}
-	if latest {
+	if a.why == nil && a.cmd.route.latest { // all of them share their buckets: none overtakes one that waits
 		older, held := p.hold(a)
 		if older != nil {
 			h.hush(older, wait, &p.floods, "values came faster than they can be set; a newer one took its place")
