@@ -38,6 +38,7 @@ func (h *aHub) Alive(ctx context.Context) error {
 type supervision struct {
 	began time.Time
 	told  []string // with the seconds since the start
+	read  int      // of told
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -62,10 +63,11 @@ func superviseFor(watchdog time.Duration, hubs ...*aHub) *supervision {
 
 // since lets time pass and returns what was told in it.
 func (v *supervision) since(d time.Duration) []string {
-	before := len(v.told)
 	time.Sleep(d)
 	synctest.Wait()
-	return v.told[before:]
+	news := v.told[v.read:]
+	v.read = len(v.told)
+	return news
 }
 
 func TestSupervisor(t *testing.T) {
