@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -37,6 +38,7 @@ func (h *aHub) Alive(ctx context.Context) error {
 // supervision is a supervisor in a bubble, and what it tells.
 type supervision struct {
 	began time.Time
+	mu    sync.Mutex
 	told  []string // with the seconds since the start
 	read  int      // of told
 	stop  context.CancelFunc
@@ -46,6 +48,8 @@ type supervision struct {
 func superviseFor(watchdog time.Duration, hubs ...*aHub) *supervision {
 	v := &supervision{began: time.Now(), done: make(chan struct{})}
 	s := &supervisor{watchdog: watchdog, log: zerolog.Nop(), notify: func(state string) error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
 		v.told = append(v.told, time.Since(v.began).String()+" "+state)
 		return nil
 	}}
@@ -65,6 +69,8 @@ func superviseFor(watchdog time.Duration, hubs ...*aHub) *supervision {
 func (v *supervision) since(d time.Duration) []string {
 	time.Sleep(d)
 	synctest.Wait()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	news := v.told[v.read:]
 	v.read = len(v.told)
 	return news
