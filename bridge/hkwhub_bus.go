@@ -101,7 +101,6 @@ func (b *dialectBus) take(ctx context.Context, m dialectMessage) {
 	topic, payload, refused := c.order()
 	reply := b.hub.submit(request{topic: topic, payload: payload, dialect: true})
 	b.work.Go(func() {
-		defer func() { <-b.slots }()
 		var r Result
 		select {
 		case r = <-reply:
@@ -113,6 +112,7 @@ func (b *dialectBus) take(ctx context.Context, m dialectMessage) {
 			}
 		}
 		b.send(c.answer(r, refused))
+		<-b.slots // before the next call can follow the answer
 		if r.SessionRef != "" {
 			select {
 			case b.used <- r.SessionRef:
