@@ -111,8 +111,8 @@ func (b *dialectBus) take(ctx context.Context, m dialectMessage) {
 				r.Error = session.Cancelled
 			}
 		}
-		b.send(c.answer(r, refused))
 		<-b.slots // before the next call can follow the answer
+		b.send(c.answer(r, refused))
 		if r.SessionRef != "" {
 			select {
 			case b.used <- r.SessionRef:
