@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -126,6 +127,7 @@ func freeNames(ctx context.Context, machine string, o offer, on []link) (host, i
 		return "", "", err
 	}
 	defer func() { _ = conn.Close() }()
+	pause(ctx, rand.N(probeInterval)) // so that not all of a house that has its power back ask at once
 	var mu sync.Mutex
 	taken := map[string]bool{} // instances of others
 	conn.OnServiceDiscovered(func(e mdns.ServiceEvent) {
