@@ -256,6 +256,9 @@ func (h *Hub) playback(v session.PlaybackView) Playback {
 		p.Position, p.PositionAt = &s, &t
 	}
 	return p
+		if at.Before(it.soughtAt) {
+			pos, at = it.sought, it.soughtAt // nothing would tell of it once it is heard
+		}
 }
 
 func notNil(s []string) []string {

@@ -25,6 +25,10 @@ type item struct {
 	stalled bool
 	siren   bool   // it is the siren's
 	preset  string // by whose name it was asked for
+
+	// Where the last seek leads, and when that is heard: in a moment.
+	sought   time.Duration
+	soughtAt time.Time
 }
 
 // shownTitle is what a stream says it is playing, else the title of its media.

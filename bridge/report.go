@@ -20,6 +20,9 @@ func (h *Hub) handleReport(r speaker.Report) {
 		h.step(session.Prepared{Playback: r.Playback, Seekable: r.Info.Seekable})
 	case speaker.ReportStarted, speaker.ReportSeeked:
 		h.step(session.Started{Playback: r.Playback})
+		if it != nil && r.Kind == speaker.ReportSeeked && r.Err == nil {
+			it.sought, it.soughtAt = r.Position, r.At
+		}
 		if it != nil && r.Kind == speaker.ReportSeeked {
 			h.publishStatus(time.Now())
 		}
