@@ -103,8 +103,11 @@ func (h *Hub) finish(key string, r session.Result) {
 	}
 	res := Result{ID: p.cmd.id, Command: p.cmd.name, Outcome: r.Outcome, Error: r.Code, Message: r.Message,
 		Session: r.Token, SessionRef: r.Ref, Playback: r.Playback, Expires: timeOrNil(r.Expires), Notes: p.cmd.notes}
-	if r.Playback != "" {
+	if r.Playback != "" || p.plays != nil || r.Code == session.PriorityTooLow {
 		res.Priority = &r.Priority
+	}
+	if p.plays != nil && r.Code != "" {
+		res.Title = p.plays.shownTitle()
 	}
 	if r.Outcome == session.OutcomeDone && p.cmd.name == "stop" {
 		res.Count = &r.Count
@@ -190,7 +193,8 @@ func (h *Hub) publishSnapshot(now time.Time, v session.View) {
 	if v.HeldAt >= 0 {
 		s.Priority = &v.HeldAt
 	}
-	s.Media = h.cfg.Media.Count()
+	s.Media = h.cfg.Media.Count() + len(h.cfg.Presets)
+	s.Speech = h.voice
 	for _, sv := range v.Speakers {
 		s.Speakers = append(s.Speakers, h.speakerStatus(sv))
 	}
@@ -252,13 +256,13 @@ func (h *Hub) playback(v session.PlaybackView) Playback {
 	}
 	p.Media.Title = it.shownTitle()
 	if pos, at, ok := h.engine.Position(v.ID); ok {
+		if at.Before(it.soughtAt) {
+			pos, at = it.sought, it.soughtAt // nothing would tell of it once it is heard
+		}
 		s, t := seconds(pos), wall(at)
 		p.Position, p.PositionAt = &s, &t
 	}
 	return p
-		if at.Before(it.soughtAt) {
-			pos, at = it.sought, it.soughtAt // nothing would tell of it once it is heard
-		}
 }
 
 func notNil(s []string) []string {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,6 +76,24 @@ func (f *feed) follow(id string) (missed []feedItem, known bool, last uint64, li
 		}
 	}
 	return nil, false, f.last, live
+}
+
+// recent gives the latest events and results up to message last, at most n of them,
+// oldest first.
+func (f *feed) recent(last uint64, n int) []feedItem {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var items []feedItem
+	for _, item := range slices.Backward(f.kept) {
+		if len(items) >= n {
+			break
+		}
+		if item.n <= last && (item.topic == "status/result" || strings.HasPrefix(item.topic, "event/")) {
+			items = append(items, item)
+		}
+	}
+	slices.Reverse(items)
+	return items
 }
 
 // leave ends a reader.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,8 +41,9 @@ func hkwhubTable() string {
 // parrot says everything with the same sound.
 type parrot struct{}
 
-func (parrot) Accepts(speech.Request) error         { return nil }
-func (parrot) Opener(speech.Request) speaker.Opener { return library.Chimes()[0] }
+func (parrot) Accepts(speech.Request) error          { return nil }
+func (parrot) State(context.Context) (string, error) { return "parrot", nil }
+func (parrot) Opener(speech.Request) speaker.Opener  { return library.Chimes()[0] }
 
 // oldHouse is a house as HKWHub's clients find it: two speakers, a song of a minute,
 // somebody who speaks, and a radio somewhere else.

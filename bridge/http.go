@@ -30,11 +30,13 @@ type HTTPConfig struct {
 	Version   string
 	Hubs      []*Hub       // the first is the default hub, which the HKWHub dialects speak to
 	WebSocket http.Handler // MQTT over WebSocket on /mqtt; nil for none
+	Bus       BusAddress   // what the page shows to who wants to reach the bus
 	Guard     Guard
 }
 
 // NewHandler serves hubs over HTTP. The path is the topic:
 //
+//	GET  /                      the page; its parts are below /page/
 //	POST /hkw/<hub>/<command>   a command, as on the bus; its result
 //	GET  /hkw/<hub>/status…     what is retained there
 //	GET  /hkw/<hub>/events      status and events as they come
@@ -54,6 +56,9 @@ func NewHandler(cfg HTTPConfig) http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /openapi.json", s.describe)
 	mux.HandleFunc("GET /docs", s.docs)
+	mux.HandleFunc("GET /{$}", servePage)
+	mux.HandleFunc("GET /page/{file}", servePage)
+	mux.HandleFunc("GET "+busPath, s.bus)
 	mux.HandleFunc("POST /hkw/{hub}/{topic...}", s.command)
 	mux.HandleFunc("GET /hkw/{hub}/events", s.events)
 	mux.HandleFunc("GET /hkw/{hub}/{topic...}", s.retained)
@@ -138,7 +143,8 @@ func contentType(payload []byte) string {
 }
 
 // events streams status and events, server-sent. It begins with everything that
-// is retained, or, for a reader that comes back in time, with what it missed.
+// is retained, or, for a reader that comes back in time, with what it missed. A new
+// reader may ask for the latest events and results to come before.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	h, ok := s.hub(w, r)
 	if !ok {
@@ -154,10 +160,13 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !known {
+		recent, _ := strconv.Atoi(r.URL.Query().Get("recent")) // nothing else than a number asks for any
+		missed = h.feed.recent(last, recent)
+		began := len(missed)
 		for topic, payload := range h.out.all() {
 			missed = append(missed, feedItem{last, topic, payload})
 		}
-		slices.SortFunc(missed, func(a, b feedItem) int { return strings.Compare(a.topic, b.topic) })
+		slices.SortFunc(missed[began:], func(a, b feedItem) int { return strings.Compare(a.topic, b.topic) })
 	}
 	for _, item := range missed {
 		if out.send(item) != nil {

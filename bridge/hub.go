@@ -48,6 +48,8 @@ type Speech interface {
 	Accepts(r speech.Request) error
 	// Opener opens the spoken text.
 	Opener(r speech.Request) speaker.Opener
+	// State tells which kind of engine speaks, and why nothing could be said now. It may take a while.
+	State(ctx context.Context) (engine string, err error)
 }
 
 // engine is what the hub wants of the sound engine.
@@ -105,6 +107,7 @@ type request struct {
 type pending struct {
 	cmd      *command
 	decorate func(*Result)
+	plays    *item     // what it is to play, if it is
 	refused  *refusal  // what it is answered with, should its session live
 	key      dedupeKey // zero if the command named no id
 	waiters  []chan<- Result
@@ -136,6 +139,7 @@ type Hub struct {
 	mail      mailbox
 	media     chan struct{} // the catalogue has changed
 	alive     chan struct{} // given by the loop to whoever asks whether it goes round
+	voices    voiceWatch
 	saved     *volumeStore
 	dialect   *dialectBus // HKWHub's clients on the bus
 	announcer *announcer  // to Home Assistant
@@ -149,6 +153,7 @@ type Hub struct {
 	pacer    *pacer
 	items    map[string]*item // by playback, while it lives
 	speakers map[string]speaker.SpeakerInfo
+	voice    SpeechStatus
 }
 
 // New makes a hub; Run starts it.
@@ -166,6 +171,8 @@ func New(cfg Config) (*Hub, error) {
 		mail:     mailbox{ready: make(chan struct{}, 1)},
 		media:    make(chan struct{}, 1),
 		alive:    make(chan struct{}),
+		voices:   voiceWatch{ask: make(chan struct{}, 1), told: make(chan SpeechStatus)},
+		voice:    SpeechStatus{Engine: noEngine},
 		core:     session.New(cfg.Session),
 		pending:  map[string]*pending{},
 		seen:     newDedupe(),
@@ -205,6 +212,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		log: h.cfg.Log.With().Str("component", "mqtt").Str("hub", h.cfg.Hub).Logger()}
 	wg.Go(func() { clientDone <- c.run(clientCtx) })
 	wg.Go(func() { h.saved.run(clientCtx) })
+	wg.Go(func() { h.voices.run(clientCtx, h.cfg.Speech) })
 	stopDialect := h.dialect.start()
 
 	h.announce()
@@ -244,6 +252,8 @@ func (h *Hub) loop(ctx context.Context, clientDone <-chan error) error {
 		case <-h.media:
 			h.publishStatus(time.Now())
 		case h.alive <- struct{}{}: // see Alive
+		case h.voice = <-h.voices.told:
+			h.publishStatus(time.Now())
 		case <-timer.C:
 			h.catchUp(time.Now())
 			h.step(session.Tick{})

@@ -148,9 +148,11 @@ func (h *Hub) play(c *command, m library.Media) session.Play {
 		m = library.NewMedia(m, lasting)
 	}
 	ids, all := c.speakers("speakers")
+	it := &item{Media: m, command: c.id, preset: c.preset}
+	h.pending[c.key].plays = it
 	p := session.Play{
 		Request: c.request(), Playback: newPlaybackID(), Ref: newSessionRef(),
-		Media:     &item{Media: m, command: c.id, preset: c.preset},
+		Media:     it,
 		Resumable: m.Kind == library.KindHub || m.Kind == library.KindChime,
 		OnBusy:    session.OnBusy(c.text("on_busy")), Duck: c.flag("duck"), Volume: c.integer("volume"),
 		Speakers: ids, AllSpeakers: all,
@@ -284,11 +286,8 @@ func (h *Hub) sessionState(token string) *SessionState {
 
 func (h *Hub) mediaInput(c *command) (session.Input, *refusal) {
 	h.decorate(c, func(r *Result) {
-		items, total := h.cfg.Media.List(c.text("query"), c.integerOr("offset", 0), c.integerOr("limit", 50))
-		r.List, r.Total = make([]Media, 0, len(items)), &total
-		for _, m := range items {
-			r.List = append(r.List, mediaOf(m))
-		}
+		list, total := h.listMedia(c.text("query"), c.integerOr("offset", 0), c.integerOr("limit", 50))
+		r.List, r.Total = list, &total
 	})
 	return readIfSession(c), nil
 }

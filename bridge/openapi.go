@@ -26,8 +26,9 @@ func OpenAPI(version string) []byte {
 		}},
 		"/hkw/{hub}/events": object{"get": object{
 			"summary":     "Status and events as they come, server-sent.",
-			"description": "Each event is named by its topic below `hkw/<hub>/`; its data is the payload. It begins with everything that is retained; with `Last-Event-ID`, with what was missed, if that is still known.",
-			"operationId": "events", "parameters": []object{hubParameter(), {"name": "Last-Event-ID", "in": "header", "schema": object{"type": "string"}}},
+			"description": "Each event is named by its topic below `hkw/<hub>/`; its data is the payload. It begins with everything that is retained, whether the hub has its broker among it; with `Last-Event-ID`, with what was missed, if that is still known.",
+			"operationId": "events", "parameters": []object{hubParameter(), {"name": "Last-Event-ID", "in": "header", "schema": object{"type": "string"}},
+				{"name": "recent", "in": "query", "schema": object{"type": "integer", "minimum": 0}, "description": "How many of the latest events and results come before everything else, as far as they are known. Without it none."}},
 			"responses": object{"200": object{"description": "The stream.", "content": object{"text/event-stream": object{"schema": object{"type": "string"}}}}},
 		}},
 	}

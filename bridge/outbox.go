@@ -128,11 +128,17 @@ func (o *outbox) get(topic string) ([]byte, bool) {
 	return p, ok
 }
 
-// all is everything that stands on retained topics.
+// all is everything that stands on retained topics, whether the hub has its
+// broker included.
 func (o *outbox) all() map[string][]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return maps.Clone(o.retained)
+	all := maps.Clone(o.retained)
+	all[availabilityTopic] = []byte(Offline)
+	if o.live {
+		all[availabilityTopic] = []byte(Online)
+	}
+	return all
 }
 
 // announce sets what stands on a retained topic outside the hub's own, if that is new.
@@ -193,6 +199,7 @@ func (o *outbox) attach(onBroker, abandoned []string) {
 	o.queue = append(o.queue, kept...)
 	o.queue = append(o.queue, message{topic: availabilityTopic, payload: []byte(Online), retained: true})
 	o.live, o.overrun = true, false
+	o.feed.publish(availabilityTopic, []byte(Online))
 	select {
 	case o.ready <- struct{}{}:
 	default:
@@ -213,6 +220,9 @@ func (o *outbox) stillHere() {
 func (o *outbox) detach(unsent []message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.live {
+		o.feed.publish(availabilityTopic, []byte(Offline))
+	}
 	o.live = false
 	kept := slices.DeleteFunc(append(unsent, o.queue...), func(m message) bool { return m.retained })
 	if len(kept) > maxKept {

@@ -18,8 +18,8 @@ type Stamp struct {
 
 // Media is what a client sees of something that can be played.
 type Media struct {
-	ID       string  `json:"id,omitempty"`       // id in the library, or a chime's name; none for web media
-	Kind     string  `json:"kind"`               // `hub` (a file of the library), `chime` (built in), `web` (a URL) or `speech`
+	ID       string  `json:"id,omitempty"`       // id in the library, a chime's or preset's name; none for web media
+	Kind     string  `json:"kind"`               // `hub` (a file of the library), `chime` (built in), `web` (a URL), `speech`, or in a list `preset` (a name that the hub's owner gave)
 	Title    string  `json:"title"`              // from its tags, else its file name; of a stream what it says it is playing
 	Artist   string  `json:"artist,omitempty"`   // from its tags
 	Album    string  `json:"album,omitempty"`    // from its tags
@@ -58,8 +58,9 @@ type Status struct {
 	Priority  *int                `json:"priority"`     // at which the hub is held; null while it is free
 	Speakers  []SpeakerStatus     `json:"speakers"`     // every speaker of the hub, by id
 	Volume    int                 `json:"volume"`       // 0 to 50, the mean of the speakers' own volumes
+	Speech    SpeechStatus        `json:"speech"`       // what says texts
 	Sessions  int                 `json:"sessions"`     // how many are open
-	Media     int                 `json:"media"`        // how much can be played by name, chimes included
+	Media     int                 `json:"media"`        // how much can be played by name, presets and chimes included
 	Stamp
 }
 
@@ -75,6 +76,13 @@ type SpeakerStatus struct {
 	Volume    int    `json:"volume"`             // 0 to 50, its own
 	Override  *int   `json:"override,omitempty"` // volume of what plays there, for itself alone
 	Active    bool   `json:"active"`             // something is heard there
+}
+
+// SpeechStatus is what says texts, in the snapshot.
+type SpeechStatus struct {
+	Engine    string `json:"engine"`          // `espeak`, `wyoming`, `http` or `none`
+	Available bool   `json:"available"`       // it could speak when it was looked at last
+	Error     string `json:"error,omitempty"` // why it could not, and what to do
 }
 
 // SessionStatus is one open session, under status/session/<ref>.
@@ -117,6 +125,7 @@ type Result struct {
 	Session    string          `json:"session,omitempty"`     // token of the session that was opened, here and nowhere else
 	SessionRef string          `json:"session_ref,omitempty"` // the session, implicit ones too
 	Playback   string          `json:"playback,omitempty"`    // the playback that the command concerned
+	Title      string          `json:"title,omitempty"`       // of a play that was refused or failed: what it was to play
 	Priority   *int            `json:"priority,omitempty"`    // that it was judged with
 	Count      *int            `json:"count,omitempty"`       // of `stop`: how many playbacks it ended
 	RetryAfter float64         `json:"retry_after,omitempty"` // of `RateLimited`: seconds after which it would have passed

@@ -7,6 +7,7 @@ import (
 
 	"hkw/session"
 	"hkw/speaker"
+	"hkw/speaker/library"
 )
 
 // handleReport takes what the engine tells.
@@ -19,10 +20,10 @@ func (h *Hub) handleReport(r speaker.Report) {
 		}
 		h.step(session.Prepared{Playback: r.Playback, Seekable: r.Info.Seekable})
 	case speaker.ReportStarted, speaker.ReportSeeked:
-		h.step(session.Started{Playback: r.Playback})
 		if it != nil && r.Kind == speaker.ReportSeeked && r.Err == nil {
 			it.sought, it.soughtAt = r.Position, r.At
 		}
+		h.step(session.Started{Playback: r.Playback})
 		if it != nil && r.Kind == speaker.ReportSeeked {
 			h.publishStatus(time.Now())
 		}
@@ -32,6 +33,9 @@ func (h *Hub) handleReport(r speaker.Report) {
 		h.step(session.Ended{Playback: r.Playback})
 		delete(h.items, r.Playback)
 	case speaker.ReportFailed:
+		if it != nil && it.Kind == library.KindSpeech {
+			h.voices.look()
+		}
 		h.step(failed(r))
 		if !r.Kept {
 			delete(h.items, r.Playback)

@@ -183,7 +183,7 @@ var Routes = []Route{
 	},
 	{
 		Command: "media", Topic: "media", Bare: "query", Empty: true, reads: true, input: (*Hub).mediaInput,
-		Summary: "Lists what can be played by name; the result carries `list` and `total`.",
+		Summary: "Lists what can be played by name, presets and chimes first; the result carries `list` and `total`.",
 		Fields: []Field{fieldID, fieldSession,
 			{Name: "query", Kind: KindText, Min: 0, Max: 256, Default: "everything", Doc: "Words that title, artist, album or path must contain."},
 			{Name: "offset", Kind: KindInt, Min: 0, Max: 1 << 30, Default: "0", Doc: "How many to skip."},

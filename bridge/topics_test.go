@@ -231,6 +231,8 @@ func jsonType(e ast.Expr) string {
 			return "[media](#a-media)"
 		case "SessionState":
 			return "object"
+		case "SpeechStatus":
+			return "[speech](#speech)"
 		case "SpeakerStatus":
 			return "[speaker](#a-speaker)"
 		}

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -145,6 +146,16 @@ func (s *Speech) Check(ctx context.Context) error {
 		return ErrNoEngine
 	}
 	return s.cfg.Engine.Check(ctx)
+}
+
+// State tells which kind of engine speaks (espeak, wyoming, http, or none) and why
+// nothing could be said now.
+func (s *Speech) State(ctx context.Context) (engine string, err error) {
+	if s.cfg.Engine == nil {
+		return "none", ErrNoEngine
+	}
+	kind, _, _ := strings.Cut(s.cfg.Engine.Name(), " ")
+	return strings.TrimSuffix(kind, "-ng"), s.cfg.Engine.Check(ctx)
 }
 
 // Close ends all speech and waits until the engines are quiet.
