@@ -39,7 +39,8 @@ type Guard struct {
 const AnyName = "*"
 
 // protect lets next answer only what may be asked. /healthz tells nothing and is
-// for everyone.
+// for everyone. The page's own files tell nothing either: they are there for whoever
+// knows this machine by its name, so that the page can ask for a token.
 func (g Guard) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/healthz" {
@@ -48,6 +49,10 @@ func (g Guard) protect(next http.Handler) http.Handler {
 		}
 		if !g.knownHost(r.Host) {
 			refuse(w, http.StatusMisdirectedRequest, Unauthorized, "this machine is not known as "+clip(r.Host)+"; allow the name with http_hosts")
+			return
+		}
+		if isPage(r) && followed(r) {
+			next.ServeHTTP(w, r) // a link of another site may lead here
 			return
 		}
 		w.Header().Add("Vary", "Origin")
@@ -75,7 +80,7 @@ func (g Guard) protect(next http.Handler) http.Handler {
 				return
 			}
 		}
-		if !g.authorized(r) {
+		if !isPage(r) && !g.authorized(r) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="hkw"`)
 			refuse(w, http.StatusUnauthorized, Unauthorized, "a bearer token is needed")
 			return
@@ -143,6 +148,14 @@ func ownPage(r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// followed tells whether a browser, or no browser, asks for / to show it, whatever
+// page it comes from. Where it says nothing about that, it sends an Origin with
+// what scripts ask for.
+func followed(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return r.URL.Path == "/" && r.Header.Get("Origin") == "" && (mode == "" || mode == "navigate")
 }
 
 // authorized tells whether a request carries one of the tokens.

@@ -102,7 +102,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 		})
 	}
 	runPart(life, "news of the media", fail, a.watchMedia)
-	handler := bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket,
+	handler := bridge.NewHandler(bridge.HTTPConfig{Version: a.version, Hubs: a.hubs, WebSocket: socket, Bus: a.busForOthers(),
 		Guard: bridge.Guard{Hosts: a.cfg.hosts, Announced: a.names.has, Origins: a.cfg.origins, Tokens: tokens}})
 	a.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	runPart(life, "HTTP", fail, func(ctx context.Context) error {

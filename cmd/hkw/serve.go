@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,6 +134,18 @@ func (a *app) busAddress() string {
 	return redactURL(a.cfg.broker)
 }
 
+// busForOthers is the bus as the page tells of it. Whoever reads the page on another
+// machine reaches a broker of this process at the address that the page came from.
+func (a *app) busForOthers() bridge.BusAddress {
+	scheme, host, port := brokerHost(a.reached().brokerURL())
+	bus := bridge.BusAddress{Host: host, User: a.cfg.user, TLS: scheme == "tls" || scheme == "wss"}
+	bus.Port, _ = strconv.Atoi(port) // none: the usual one
+	if a.mqttAddr != nil && onlyLoopback(context.Background(), a.mqttAddr.String()) != nil {
+		bus.Host = ""
+	}
+	return bus
+}
+
 // greeting is the page that serve begins with on a terminal.
 func (a *app) greeting(sights []sight) string {
 	var s strings.Builder
@@ -145,7 +158,7 @@ func (a *app) greeting(sights []sight) string {
 	} else {
 		row("MQTT", "%s", a.busAddress())
 	}
-	row("HTTP", "http://%s/docs", a.httpAddr)
+	row("Page", "http://%s/", a.httpAddr)
 	media := ", chimes only; --media FOLDER adds music"
 	if a.cfg.media != "" {
 		media = " in " + a.cfg.media + ", chimes included" + a.counting()

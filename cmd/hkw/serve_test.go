@@ -72,7 +72,7 @@ func TestGreetingInLog(t *testing.T) {
 // On a terminal it is a page.
 func TestGreetingOnTerminal(t *testing.T) {
 	b := serveWith(t, &program{env: emptyEnv(t), terminal: true}, "--hub", "house", "--speaker", "attic=null", "--media", t.TempDir())
-	b.stdout.waitFor(t, "hkw 1.2.3", "MQTT      "+b.app.mqttAddr.String(), "http://"+b.app.httpAddr.String()+"/docs", "Hub       house",
+	b.stdout.waitFor(t, "hkw 1.2.3", "MQTT      "+b.app.mqttAddr.String(), "Page      http://"+b.app.httpAddr.String()+"/\n", "Hub       house",
 		"attic (null), volume 35", fmt.Sprintf("Media     %d pieces in %s, chimes included\n", len(library.Chimes()), b.app.cfg.media), "mosquitto_pub -h 127.0.0.1 -p ", "-t hkw/house/play -m chime",
 		"hkw play chime --hub house --mqtt-listen "+b.app.mqttAddr.String())
 }

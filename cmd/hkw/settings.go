@@ -90,7 +90,7 @@ var settings = []setting{
 	{name: setPassword, kind: kindText, bus: true, noFlag: true, secret: true, doc: "password at the broker; by environment or file only"},
 	{name: setCA, kind: kindPath, bus: true, doc: "PEM `file` of the authority that signed the broker's certificate"},
 	{name: setMQTT, kind: kindAddress, byDefault: "127.0.0.1:1883", bus: true, doc: "where the embedded broker listens, `host:port`; clients find it there"},
-	{name: setHTTP, kind: kindAddress, byDefault: "127.0.0.1:8080", doc: "where HTTP listens, `host:port`: commands, status and events (see /docs), /healthz, and MQTT over WebSocket at /mqtt"},
+	{name: setHTTP, kind: kindAddress, byDefault: "127.0.0.1:8080", doc: "where HTTP listens, `host:port`: the page at /, commands, status and events (see /docs), /healthz, and MQTT over WebSocket at /mqtt"},
 	{name: setHosts, kind: kindList, doc: "`names` besides localhost by which HTTP may be called, separated by commas; * for all"},
 	{name: setOrigins, kind: kindList, doc: "`origins` of pages that may call, as in http://panel.example:8080, separated by commas; over HTTP * for all"},
 	{name: setTokens, kind: kindList, secret: true, doc: "a `token` that HTTP asks for, as in Authorization: Bearer TOKEN; repeatable; others on this machine can read a command line, so rather by environment (separated by commas) or file"},

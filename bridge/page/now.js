@@ -1,0 +1,140 @@
+// What plays, and what it displaced: gives way, is paused, waits.
+
+import { $, el, icon, keyed, minutes, put } from './dom.js';
+
+let page, seeking = null, seekTimer;
+
+// short is a playback's priority for a command that touches it: the field's, if
+// there is one, else left to the hub.
+const priority = () => ($('touch-priority').value === '' ? undefined : Number($('touch-priority').value));
+const touch = (verb, more = {}) => page.command(verb, { ...more, priority: priority() });
+const seekCommand = () => touch('seek', { position: Math.round(seeking ?? Number($('seek').value)) });
+
+export function setUpNow(p) {
+	page = p;
+	$('pause').prepend(icon('pause'));
+	$('stop').prepend(icon('stop'));
+	$('pause').addEventListener('click', () => page.send(touch('pause')));
+	$('stop').addEventListener('click', () => page.send(touch('stop')));
+	$('touch-priority').addEventListener('input', () => page.refresh());
+	page.line($('now-flows'), 'Pause', () => touch('pause'));
+	page.line($('now-flows'), 'Stop', () => touch('stop'));
+	page.line($('now-flows'), 'Seek', seekCommand);
+	page.line($('resume-flows'), 'Resume', () => touch('resume'));
+	const slider = $('seek');
+	slider.addEventListener('input', () => {
+		seeking = Number(slider.value);
+		tickNow();
+		page.refresh();
+		clearTimeout(seekTimer);
+		seekTimer = setTimeout(seek, 500); // an arrow key held down goes there once
+	});
+	slider.addEventListener('change', () => {
+		clearTimeout(seekTimer);
+		seekTimer = setTimeout(seek, 150);
+	});
+	slider.addEventListener('keydown', (e) => {
+		const step = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5, PageDown: -30, PageUp: 30 }[e.key];
+		if (!step) return;
+		e.preventDefault();
+		slider.value = Number(slider.value) + step;
+		slider.dispatchEvent(new Event('input'));
+	});
+}
+
+async function seek() {
+	if (seeking === null) return;
+	await page.send(seekCommand());
+	seeking = null;
+	tickNow();
+}
+
+// whose says for whom something plays.
+function whose(p) {
+	return p.id && !p.id.startsWith('hub-') ? `${p.id} · ${p.session_ref}` : p.session_ref;
+}
+
+function stateOf(s) {
+	const p = s.playing;
+	if (p?.stalled) return ['Waiting for the stream', 'warn'];
+	if (p?.phase === 'starting') return ['Starting', 'good'];
+	if (p && (s.suspended || p.on_busy === 'announce')) return ['Announcing', 'warn'];
+	if (p) return ['Playing', 'good'];
+	if (s.suspended) return ['Coming back', 'good'];
+	if (s.paused.length) return ['Paused', 'quiet'];
+	return ['Quiet', 'quiet'];
+}
+
+export function showNow() {
+	const s = page.state.status;
+	const p = s?.playing ?? s?.suspended;
+	const [text, tone] = s ? stateOf(s) : page.state.locked ? ['A token is needed', 'warn'] : page.state.hub ? ['Hub is away', 'bad'] : ['Connecting', 'quiet'];
+	put($('now-state'), text);
+	$('now-state').dataset.tone = $('now').dataset.tone = tone;
+	put($('now-title'), p ? p.media.title : s ? 'Nothing is playing' : page.state.locked ? 'Locked' : 'No word from the hub. Trying again…');
+	put($('now-by'), p ? [p.media.artist, p.media.album].filter(Boolean).join(' · ')
+		: s ? s.paused.length ? 'The hub is free; what was paused can be resumed.' : 'The hub is free: whoever asks is heard.' : '');
+	$('now-by').hidden = $('now-by').textContent === '';
+	const facts = p ? [['Priority', p.priority], ['For', whose(p)], ['On', names(s, p.speakers)], ['Volume', p.volume]] : [];
+	keyed($('now-facts'), facts.filter(([, v]) => v !== undefined), (f) => f[0],
+		(f) => el('li', {}, el('span', { class: 'soft' }, `${f[0]} `), el('strong')),
+		(node, f) => put(node.lastChild, String(f[1])));
+	$('now-facts').hidden = !p;
+	for (const id of ['pause', 'stop']) $(id).disabled = !s;
+	part('beneath', s?.playing && s.suspended ? [s.suspended] : [], 'stop');
+	part('paused', s?.paused ?? [], 'resume');
+	part('queue', s?.queue ?? [], 'stop');
+	tickNow();
+}
+
+function names(s, ids) {
+	if (ids.length === s.speakers.length && ids.length > 1) return 'all speakers';
+	return ids.map((id) => s.speakers.find((sp) => sp.id === id)?.name || id).join(', ') || 'no speaker';
+}
+
+const phases = { preparing: 'is being opened', queued: 'waits', suspended: 'held', ducked: 'lowered', returning: 'coming back', paused: 'paused' };
+
+// part lists playbacks with one button each: to resume it, or to send it away.
+function part(id, playbacks, verb) {
+	const section = $(id);
+	section.hidden = playbacks.length === 0;
+	keyed(section.querySelector('ul'), playbacks, (p) => p.playback, (p) => {
+		const name = verb === 'resume' ? 'Resume' : 'Remove';
+		const target = () => page.command(verb, { playback: p.playback, priority: priority() });
+		return el('li', {},
+			el('div', { class: 'text' }, el('span', { class: 'title' }), el('span', { class: 'soft' })),
+			el('button', { type: 'button', 'aria-label': `${name} ${p.media.title}`, onclick: () => page.send(target()) }, ...(verb === 'resume' ? [icon('play')] : []), name));
+	}, (node, p) => {
+		put(node.querySelector('.title'), p.media.title);
+		const at = page.position(p);
+		put(node.querySelector('.soft'), [`Priority ${p.priority}`, phases[p.phase] ?? p.phase, at ? `at ${minutes(at)}` : '', whose(p)].filter(Boolean).join(' · '));
+	});
+}
+
+// tickNow moves the position on. A slider that has the focus says where it is only
+// now and then: a screen reader would read every second.
+let spokenAt = 0;
+export function tickNow() {
+	const s = page?.state.status;
+	const p = s?.playing ?? s?.suspended;
+	const at = page?.position(p);
+	const length = p?.media.duration;
+	const bar = $('now-seek'), slider = $('seek');
+	bar.hidden = at === undefined;
+	if (at === undefined) return;
+	const shown = seeking ?? at;
+	put($('now-position'), minutes(shown));
+	put($('now-length'), length ? minutes(length) : '');
+	slider.hidden = !length;
+	if (!length) return;
+	slider.disabled = p.media.kind === 'speech';
+	if (slider.max !== String(Math.ceil(length))) slider.max = Math.ceil(length);
+	if (seeking === null && slider.value !== String(Math.floor(shown))) slider.value = Math.floor(shown);
+	slider.style.setProperty('--at', slider.value / slider.max);
+	const focused = document.activeElement === slider;
+	if (seeking !== null || !focused || Date.now() - spokenAt > 10_000) {
+		spokenAt = Date.now();
+		const value = `${minutes(shown)} of ${minutes(length)}`;
+		if (slider.getAttribute('aria-valuetext') !== value) slider.setAttribute('aria-valuetext', value);
+	}
+}
