@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -322,7 +323,8 @@ func TestHomeAssistantClearsItsOwnOnly(t *testing.T) {
 // silence says everything without a sound that could be heard.
 type silence struct{}
 
-func (silence) Accepts(speech.Request) error { return nil }
+func (silence) State(context.Context) (string, error) { return "none", nil }
+func (silence) Accepts(speech.Request) error          { return nil }
 func (silence) Opener(speech.Request) speaker.Opener {
 	m := library.Chimes()
 	return m[len(m)-2]
