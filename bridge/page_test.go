@@ -346,13 +346,13 @@ func testPageHubs(t *testing.T, b context.Context) {
 	p.run(chromedp.Focus("#hub", chromedp.ByQuery))
 	p.keys("a") // a select takes the first letter
 	p.shows("#link", "Broker is away")
-	p.shows("#hub-name", "attic")
+	p.until("the attic is shown", `document.querySelector("#hub").value === "attic" && document.querySelector("#hub-name").textContent === "attic"`)
 	p.shows("#condition", "not connected")
 	p.shows("#play-flows .topic", "hkw/attic/play")
 	p.shows("#say-note", "speech")
 	p.picture("attic-light")
 	p.run(chromedp.Reload())
-	p.shows("#hub-name", "attic")
+	p.until("the attic is shown", `document.querySelector("#hub").value === "attic" && document.querySelector("#hub-name").textContent === "attic"`)
 }
 
 // The page is small, and says of itself what a browser needs to know.

@@ -74,12 +74,10 @@ export function showNow() {
 	put($('now-title'), p ? p.media.title : s ? 'Nothing is playing' : page.state.locked ? 'Locked' : 'No word from the hub. Trying again…');
 	put($('now-by'), p ? [p.media.artist, p.media.album].filter(Boolean).join(' · ')
 		: s ? s.paused.length ? 'The hub is free; what was paused can be resumed.' : 'The hub is free: whoever asks is heard.' : '');
-	$('now-by').hidden = $('now-by').textContent === '';
 	const facts = p ? [['Priority', p.priority], ['For', whose(p)], ['On', names(s, p.speakers)], ['Volume', p.volume]] : [];
 	keyed($('now-facts'), facts.filter(([, v]) => v !== undefined), (f) => f[0],
 		(f) => el('li', {}, el('span', { class: 'soft' }, `${f[0]} `), el('strong')),
 		(node, f) => put(node.lastChild, String(f[1])));
-	$('now-facts').hidden = !p;
 	for (const id of ['pause', 'stop']) $(id).disabled = !s;
 	part('beneath', s?.playing && s.suspended ? [s.suspended] : [], 'stop');
 	part('paused', s?.paused ?? [], 'resume');
@@ -119,22 +117,21 @@ export function tickNow() {
 	const p = s?.playing ?? s?.suspended;
 	const at = page?.position(p);
 	const length = p?.media.duration;
-	const bar = $('now-seek'), slider = $('seek');
-	bar.hidden = at === undefined;
-	if (at === undefined) return;
-	const shown = seeking ?? at;
-	put($('now-position'), minutes(shown));
-	put($('now-length'), length ? minutes(length) : '');
-	slider.hidden = !length;
-	if (!length) return;
-	slider.disabled = p.media.kind === 'speech';
-	if (slider.max !== String(Math.ceil(length))) slider.max = Math.ceil(length);
-	if (seeking === null && slider.value !== String(Math.floor(shown))) slider.value = Math.floor(shown);
+	const slider = $('seek');
+	const shown = seeking ?? at ?? 0;
+	put($('now-position'), at === undefined ? '' : minutes(shown));
+	put($('now-length'), at !== undefined && length ? minutes(length) : '');
+	// It keeps its place when there is nothing to seek, so that the buttons keep theirs.
+	const off = at === undefined || !length || p.media.kind === 'speech';
+	if (slider.disabled !== off) slider.disabled = off;
+	const max = String(Math.ceil(length || 1)), value = String(length ? Math.floor(shown) : 0);
+	if (slider.max !== max) slider.max = max;
+	if (seeking === null && slider.value !== value) slider.value = value;
 	slider.style.setProperty('--at', slider.value / slider.max);
 	const focused = document.activeElement === slider;
 	if (seeking !== null || !focused || Date.now() - spokenAt > 10_000) {
 		spokenAt = Date.now();
-		const value = `${minutes(shown)} of ${minutes(length)}`;
-		if (slider.getAttribute('aria-valuetext') !== value) slider.setAttribute('aria-valuetext', value);
+		const text = length ? `${minutes(shown)} of ${minutes(length)}` : minutes(shown);
+		if (slider.getAttribute('aria-valuetext') !== text) slider.setAttribute('aria-valuetext', text);
 	}
 }

@@ -245,6 +245,7 @@ async function begin() {
 	const wanted = new URLSearchParams(location.search).get('hub');
 	$('hub').replaceChildren(...names.map((name) => el('option', { value: name }, name)));
 	$('hub-choice').hidden = names.length < 2;
+	$('hub-name').classList.toggle('hidden', names.length > 1); // the choice shows it
 	$('hub').value = names.includes(wanted) ? wanted : names[0];
 	$('hub').addEventListener('change', () => {
 		history.replaceState(null, '', `?hub=${$('hub').value}`);

@@ -129,6 +129,7 @@ export function showVolumes() {
 	const s = page.state.status;
 	hub.input.disabled = !s || s.speakers.length === 0;
 	$('no-speakers').hidden = !s || s.speakers.length > 0;
+	$('hub-volume').hidden = !$('no-speakers').hidden;
 	if (!s) {
 		for (const input of document.querySelectorAll('#speakers input, #hub-switches input, #hub-switches select')) input.disabled = true;
 		for (const row of $('speakers').children) {
