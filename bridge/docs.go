@@ -58,6 +58,8 @@ func exampleValue(f Field) string {
 		return "90"
 	case KindMedia:
 		return `"chime"`
+	case KindSwitch, KindQuiet:
+		return `"on"`
 	}
 	if f.Name == fieldSession.Name {
 		return `"TOKEN"`

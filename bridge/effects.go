@@ -181,6 +181,7 @@ func (h *Hub) publishStatus(now time.Time) {
 // publishSnapshot publishes the hub as it is, whole.
 func (h *Hub) publishSnapshot(now time.Time, v session.View) {
 	s := Status{Hub: h.cfg.Hub, State: v.State, Volume: v.Volume, Sessions: v.Sessions,
+		Muted: v.Muted, MuteBelow: v.MuteBelow, Quiet: quietStatus(v.Quiet),
 		Paused: []Playback{}, Queue: []Playback{}, Speakers: []SpeakerStatus{}, Stamp: h.stamp(now)}
 	s.Playing = h.playbackOrNil(v.Current)
 	s.Suspended = h.playbackOrNil(v.Beneath)
@@ -210,8 +211,9 @@ const maxTitle = 128
 func (h *Hub) publishDetails(v session.View) {
 	for _, sv := range v.Speakers {
 		h.retainIfNew("status/speaker/"+sv.ID, marshal(h.speakerStatus(sv)))
-		h.saved.set(sv.ID, sv.Volume)
+		h.saved.set(sv.ID, keptOf(sv))
 	}
+	h.saved.setHub(keptOfHub(v))
 	title := ""
 	if v.Current != nil {
 		title = v.Current.Media.(*item).shownTitle()
@@ -219,6 +221,8 @@ func (h *Hub) publishDetails(v session.View) {
 	h.retainIfNew("status/player_state", []byte(v.State))
 	h.retainIfNew("status/siren", []byte(sirenState(v)))
 	h.retainIfNew("status/volume", []byte(strconv.Itoa(v.Volume)))
+	h.retainIfNew("status/mute", []byte(onOff(v.Muted)))
+	h.retainIfNew("status/quiet", []byte(onOff(v.Quiet.Active)))
 	h.retainIfNew("status/title", []byte(shorten(title, maxTitle)))
 	if h.cfg.HomeAssistant.serves() {
 		h.retainIfNew(playerStateTopic, []byte(playerStates[v.State]))
@@ -235,8 +239,14 @@ func (h *Hub) retainIfNew(topic string, payload []byte) {
 
 func (h *Hub) speakerStatus(v session.SpeakerView) SpeakerStatus {
 	info := h.speakers[v.ID]
-	return SpeakerStatus{ID: v.ID, Name: info.Name, Driver: info.Driver, Target: info.Target, Available: v.Available,
-		Error: info.Error, Warning: h.cfg.Warnings[v.ID], Volume: v.Volume, Override: v.Override, Active: v.Active}
+	s := SpeakerStatus{ID: v.ID, Name: info.Name, Driver: info.Driver, Target: info.Target, Available: v.Available,
+		Error: info.Error, Warning: h.cfg.Warnings[v.ID], Volume: v.Volume, Override: v.Override, Active: v.Active,
+		Muted: v.Muted, MuteBelow: v.MuteBelow}
+	if v.Quiet != nil {
+		quiet := quietStatus(*v.Quiet)
+		s.Quiet = &quiet
+	}
+	return s
 }
 
 func (h *Hub) playbackOrNil(v *session.PlaybackView) *Playback {

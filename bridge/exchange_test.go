@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hkw/session"
 )
 
 // volatile are fields that differ from run to run and that the exchanges of
@@ -29,7 +31,7 @@ func TestExchanges(t *testing.T) {
 	}
 	for i, b := range blocks {
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
-			house := newHouse(t)
+			house := newHouse(t, func(c *Config) { c.Session.Quiet = &session.Quiet{Volume: 0, Priority: 200} })
 			heard := house.listen("result/+", "event/playback")
 			for _, line := range strings.Split(strings.TrimSpace(b[1]), "\n") {
 				arrow, rest, _ := strings.Cut(line, " ")

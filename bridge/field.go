@@ -31,6 +31,10 @@ func (f Field) allowed() string {
 		return "one of interrupt, announce, queue, drop"
 	case KindPower:
 		return "ON or OFF"
+	case KindSwitch:
+		return "on, off, toggle, true or false"
+	case KindQuiet:
+		return "one of on, off, auto"
 	case KindFraction:
 		return fmt.Sprintf("a number from %d to %d", f.Min, f.Max)
 	default:
@@ -61,8 +65,11 @@ func (f Field) decode(raw json.RawMessage) (any, *refusal) {
 		}
 		return f.parse(s, true)
 	case 't', 'f':
-		if f.Kind == KindBool {
+		switch f.Kind {
+		case KindBool:
 			return raw[0] == 't', nil
+		case KindSwitch:
+			return onOff(raw[0] == 't'), nil
 		}
 	case '[':
 		if f.Kind == KindSpeakers {
@@ -115,6 +122,8 @@ func (f Field) parse(s string, quoted bool) (any, *refusal) {
 			return power, nil
 		}
 		return nil, f.refuse(got)
+	case KindSwitch, KindQuiet:
+		return f.position(s)
 	case KindSpeakers:
 		if s == "all" {
 			return speakerList{all: true}, nil
@@ -131,6 +140,18 @@ func (f Field) parse(s string, quoted bool) (any, *refusal) {
 		return nil, invalid("%q must not hold control characters", f.Name)
 	}
 	return s, nil
+}
+
+// position reads the position of a switch. Programs write it in capitals too, and
+// where there is no JSON, true and false.
+func (f Field) position(s string) (any, *refusal) {
+	switch low := strings.ToLower(s); {
+	case low == "on", low == "off", low == "toggle" && f.Kind == KindSwitch, low == "auto" && f.Kind == KindQuiet:
+		return low, nil
+	case (low == "true" || low == "false") && f.Kind == KindSwitch:
+		return onOff(low == "true"), nil
+	}
+	return nil, f.refuse(strconv.Quote(s))
 }
 
 func (f Field) number(s string) (any, *refusal) {

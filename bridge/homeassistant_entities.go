@@ -15,7 +15,7 @@ import (
 const (
 	maxChoices       = 100 // presets, and tones, that are offered
 	maxChoiceBytes   = 255 // of one; the longest state that Home Assistant keeps
-	maxEntitySpeaker = 50  // speakers that get entities of their own
+	maxEntitySpeaker = 32  // speakers that get entities of their own
 )
 
 // commandExpiry is how old, in seconds, a command of Home Assistant may get at the

@@ -124,6 +124,9 @@ func TestHomeAssistantCommands(t *testing.T) {
 		if platform == "select" {
 			vs = e["options"].([]any)
 		}
+		if press, ok := e["payload_press"]; ok {
+			vs = []any{press}
+		}
 		if tones, ok := e["available_tones"].([]any); ok {
 			for _, tone := range tones {
 				vs = append(vs, string(marshal(map[string]any{"state": "ON", "tone": tone})))

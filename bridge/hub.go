@@ -72,7 +72,7 @@ type Config struct {
 	StrictWeb audio.Web
 	Presets   map[string]Preset // by name
 	Broker    BrokerConfig      // where the bus is
-	DataDir   string            // keeps the volumes across restarts; "" for nowhere
+	DataDir   string            // keeps volumes, mutes and switched quiet hours across restarts; "" for nowhere
 	Warnings  map[string]string // by speaker id: what its status says as a warning
 	Pace      Pace              // how fast commands may come
 	Log       zerolog.Logger
@@ -140,7 +140,7 @@ type Hub struct {
 	media     chan struct{} // the catalogue has changed
 	alive     chan struct{} // given by the loop to whoever asks whether it goes round
 	voices    voiceWatch
-	saved     *volumeStore
+	saved     *store
 	dialect   *dialectBus // HKWHub's clients on the bus
 	announcer *announcer  // to Home Assistant
 
@@ -173,7 +173,6 @@ func New(cfg Config) (*Hub, error) {
 		alive:    make(chan struct{}),
 		voices:   voiceWatch{ask: make(chan struct{}, 1), told: make(chan SpeechStatus)},
 		voice:    SpeechStatus{Engine: noEngine},
-		core:     session.New(cfg.Session),
 		pending:  map[string]*pending{},
 		seen:     newDedupe(),
 		pacer:    newPacer(cfg.Pace),
@@ -184,7 +183,10 @@ func New(cfg Config) (*Hub, error) {
 	h.out = newOutbox("hkw/"+cfg.Hub+"/", h.feed)
 	h.announcer = newAnnouncer(cfg.HomeAssistant, cfg.Hub, h.out)
 	h.dialect = newDialectBus(h)
-	h.saved = openVolumes(cfg.DataDir, cfg.Hub, h.log)
+	h.saved = openStore(cfg.DataDir, cfg.Hub, h.log)
+	left := h.saved.hub()
+	h.cfg.Session.Mute, h.cfg.Session.QuietOverride = left.mute(), left.override()
+	h.core = session.New(h.cfg.Session)
 	h.engine = speaker.NewEngine(speaker.Config{
 		Speakers: cfg.Speakers, Discover: cfg.Discover, Report: h.mail.put,
 		Log: cfg.Log.With().Str("component", "engine").Str("hub", cfg.Hub).Logger(),
@@ -215,6 +217,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	wg.Go(func() { h.voices.run(clientCtx, h.cfg.Speech) })
 	stopDialect := h.dialect.start()
 
+	h.step(session.Tick{}) // whether it is quiet now
 	h.announce()
 	h.publishStatus(time.Now())
 	err := h.loop(ctx, clientDone)

@@ -324,7 +324,7 @@ func TestRetainedTopics(t *testing.T) {
 		said = append(said, message{topic: topic, retained: true})
 	}
 	for _, c := range [][2]string{{"session/open", `{"id":"o"}`}, {"play", "song"}, {"play", `{"media":"bell","on_busy":"announce"}`},
-		{"volume", "7"}, {"pause", ""}, {"resume", ""}, {"stop", ""}, {"siren", `{"tone":"bell"}`}, {"dance", ""}} {
+		{"volume", "7"}, {"mute", "on"}, {"quiet", "on"}, {"pause", ""}, {"resume", ""}, {"stop", ""}, {"siren", `{"tone":"bell"}`}, {"dance", ""}} {
 		said = append(said, b.publish(c[0], c[1])...)
 	}
 	used := map[string]bool{availabilityTopic: true} // published by the connection

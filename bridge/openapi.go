@@ -182,6 +182,10 @@ func fieldSchema(f Field) object {
 		return object{"type": []string{"string", "integer"}}
 	case KindSpeakers:
 		return object{"oneOf": []object{{"type": "array", "items": object{"type": "string"}, "maxItems": maxSpeakers}, {"type": "string"}}}
+	case KindSwitch:
+		return object{"oneOf": []object{{"type": "string", "enum": []session.Switch{session.SwitchOn, session.SwitchOff, session.SwitchToggle}}, {"type": "boolean"}}}
+	case KindQuiet:
+		return object{"type": "string", "enum": []session.QuietMode{session.QuietOn, session.QuietOff, session.QuietAuto}}
 	case KindMode:
 		return object{"type": "string", "enum": []session.OnBusy{session.Interrupt, session.Announce, session.Queue, session.Drop}}
 	}

@@ -49,33 +49,51 @@ type Playback struct {
 
 // Status is the retained snapshot of a hub.
 type Status struct {
-	Hub       string              `json:"hub"`          // id of the hub
-	State     session.PlayerState `json:"player_state"` // of the hub as a whole
-	Playing   *Playback           `json:"playing"`      // what is heard, on top
-	Suspended *Playback           `json:"suspended"`    // the music beneath an announcement, held or ducked
-	Paused    []Playback          `json:"paused"`       // what was paused and can be resumed, oldest first
-	Queue     []Playback          `json:"queue"`        // what prepares or waits, next first
-	Priority  *int                `json:"priority"`     // at which the hub is held; null while it is free
-	Speakers  []SpeakerStatus     `json:"speakers"`     // every speaker of the hub, by id
-	Volume    int                 `json:"volume"`       // 0 to 50, the mean of the speakers' own volumes
-	Speech    SpeechStatus        `json:"speech"`       // what says texts
-	Sessions  int                 `json:"sessions"`     // how many are open
-	Media     int                 `json:"media"`        // how much can be played by name, presets and chimes included
+	Hub       string              `json:"hub"`                  // id of the hub
+	State     session.PlayerState `json:"player_state"`         // of the hub as a whole
+	Playing   *Playback           `json:"playing"`              // what is heard, on top
+	Suspended *Playback           `json:"suspended"`            // the music beneath an announcement, held or ducked
+	Paused    []Playback          `json:"paused"`               // what was paused and can be resumed, oldest first
+	Queue     []Playback          `json:"queue"`                // what prepares or waits, next first
+	Priority  *int                `json:"priority"`             // at which the hub is held; null while it is free
+	Speakers  []SpeakerStatus     `json:"speakers"`             // every speaker of the hub, by id
+	Volume    int                 `json:"volume"`               // 0 to 50, the mean of the speakers' own volumes
+	Speech    SpeechStatus        `json:"speech"`               // what says texts
+	Muted     bool                `json:"muted"`                // the hub as a whole plays unheard
+	MuteBelow int                 `json:"mute_below,omitempty"` // while it is muted: the priority from which sounds are heard all the same
+	Quiet     QuietStatus         `json:"quiet"`                // quiet hours of the hub as a whole
+	Sessions  int                 `json:"sessions"`             // how many are open
+	Media     int                 `json:"media"`                // how much can be played by name, presets and chimes included
 	Stamp
 }
 
 // SpeakerStatus is one speaker, in the snapshot and under status/speaker/<id>.
 type SpeakerStatus struct {
-	ID        string `json:"id"`                 // its id in topics and fields
-	Name      string `json:"name"`               // its name for a person
-	Driver    string `json:"driver"`             // `pulse`, `wav`, `null`, …
-	Target    string `json:"target,omitempty"`   // what the driver calls it
-	Available bool   `json:"available"`          // it can be heard now
-	Error     string `json:"error,omitempty"`    // why it cannot
-	Warning   string `json:"warning,omitempty"`  // what its owner should know
-	Volume    int    `json:"volume"`             // 0 to 50, its own
-	Override  *int   `json:"override,omitempty"` // volume of what plays there, for itself alone
-	Active    bool   `json:"active"`             // something is heard there
+	ID        string       `json:"id"`                   // its id in topics and fields
+	Name      string       `json:"name"`                 // its name for a person
+	Driver    string       `json:"driver"`               // `pulse`, `wav`, `null`, …
+	Target    string       `json:"target,omitempty"`     // what the driver calls it
+	Available bool         `json:"available"`            // it can be heard now
+	Error     string       `json:"error,omitempty"`      // why it cannot
+	Warning   string       `json:"warning,omitempty"`    // what its owner should know
+	Volume    int          `json:"volume"`               // 0 to 50, its own
+	Override  *int         `json:"override,omitempty"`   // volume of what plays there, for itself alone
+	Active    bool         `json:"active"`               // something plays there
+	Muted     bool         `json:"muted"`                // itself: what plays there is unheard; the hub's mute silences it too
+	MuteBelow int          `json:"mute_below,omitempty"` // while it is muted: the priority from which sounds are heard all the same
+	Quiet     *QuietStatus `json:"quiet,omitempty"`      // quiet hours of its own, if it has any
+}
+
+// QuietStatus are the quiet hours of the hub or a speaker.
+type QuietStatus struct {
+	Active   bool              `json:"active"`          // in force now
+	Mode     session.QuietMode `json:"mode"`            // `on` or `off` as switched, `auto` by their times
+	Volume   int               `json:"volume"`          // 0 to 50: no louder than this; with 0 nothing starts that would be heard nowhere else
+	Priority int               `json:"priority"`        // sounds of this priority and above are not concerned
+	From     string            `json:"from,omitempty"`  // when they begin by the hub's clock, such as `22:00`
+	To       string            `json:"to,omitempty"`    // when they end, such as `07:00`; the next day unless it is after from
+	Days     []string          `json:"days,omitempty"`  // on which they begin, such as `mon`; every day if absent
+	Until    *time.Time        `json:"until,omitempty"` // when `active` or `mode` change by themselves next
 }
 
 // SpeechStatus is what says texts, in the snapshot.
@@ -193,6 +211,8 @@ var Retained = []RetainedTopic{
 	{playerLevelTopic, "", "With `--home-assistant-media-player`: the volume, from `0.00` to `1.00`."},
 	{"status/siren", "", "`ON` while the siren sounds or is about to, else `OFF`."},
 	{"status/volume", "", "`0` to `50`, the mean of the speakers' own volumes."},
+	{"status/mute", "", "`on` or `off`, of the hub as a whole."},
+	{"status/quiet", "", "`on` while quiet hours of the hub as a whole are in force, else `off`."},
 	{"status/speaker/<id>", "SpeakerStatus", "JSON, a [speaker](#a-speaker)."},
 	{"status/session/<session_ref>", "SessionStatus", "JSON, a [session](#a-session)."},
 	{"status/result", "Result", "JSON, the latest [result](#results) of a command that did more than ask, without a token."},

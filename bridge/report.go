@@ -52,7 +52,8 @@ func (h *Hub) handleReport(r speaker.Report) {
 		h.publishStatus(time.Now())
 	case speaker.ReportSpeaker:
 		h.speakers[r.Speaker.ID] = r.Speaker
-		h.step(session.Speaker{ID: r.Speaker.ID, Available: r.Speaker.Available, Volume: h.saved.volume(r.Speaker.ID)})
+		left := h.saved.speaker(r.Speaker.ID)
+		h.step(session.Speaker{ID: r.Speaker.ID, Available: r.Speaker.Available, Volume: left.Volume, Mute: left.mute(), Quiet: left.override()})
 		h.announce()
 		h.publishStatus(time.Now()) // its error may be new although the core saw no change
 	case speaker.ReportSpeakerGone:

@@ -39,6 +39,8 @@ const (
 	KindMode     Kind = "on_busy"      // interrupt, announce, queue, drop
 	KindPower    Kind = "ON or OFF"    // as Home Assistant writes it, in any case
 	KindFraction Kind = "fraction"     // JSON number from 0 to 1
+	KindSwitch   Kind = "switch"       // on, off, toggle, true or false
+	KindQuiet    Kind = "quiet mode"   // on, off or auto
 )
 
 // Field is one field of a command's JSON object.
@@ -62,6 +64,11 @@ var (
 	fieldVolume   = Field{Name: "volume", Aliases: []string{"Volume"}, Kind: KindInt, Min: 0, Max: session.MaxVolume, Default: "each speaker's own", Doc: "Volume of this playback alone."}
 	fieldTTL      = Field{Name: "ttl", Kind: KindSeconds, Min: 0, Max: 86400, Default: "no limit", Doc: "Never start later than this after the command arrived."}
 	fieldExpires  = Field{Name: "expires", Kind: KindTime, Default: "no limit", Doc: "Never start at or after this time."}
+
+	fieldMute  = Field{Name: "mute", Kind: KindSwitch, Required: true, Doc: "Whether it is to be silent; `true` is `on`. What plays plays on, unheard."}
+	fieldBelow = Field{Name: "below", Kind: KindInt, Min: session.MinPriority + 1, Max: session.MaxPriority, Default: "nothing is heard", Doc: "When it goes on: sounds of this priority and above are heard all the same."}
+	fieldQuiet = Field{Name: "quiet", Kind: KindQuiet, Required: true, Doc: "`on` and `off` last until the hours end the next time, `auto` keeps the hours."}
+	fieldWhere = Field{Name: "speaker", Aliases: []string{"DeviceID"}, Kind: KindText, Min: 1, Max: 64, Default: "the hub as a whole", Doc: "One speaker."}
 
 	touchFields = []Field{fieldID, fieldSession, fieldPriority, fieldPlayback}
 	playFields  = []Field{
@@ -156,6 +163,26 @@ var Routes = []Route{
 		Command: "volume", Topic: "media_player/volume", Bare: "level", input: (*Hub).levelInput, latest: true,
 		Summary: "Sets the own volume of every speaker, as the community's media player of Home Assistant does.",
 		Fields:  []Field{{Name: "level", Kind: KindFraction, Min: 0, Max: 1, Required: true, Doc: "The volume, 1 is the loudest."}, fieldID, fieldSession},
+	},
+	{
+		Command: "mute", Topic: "mute", Bare: "mute", input: (*Hub).muteInput, rings: toggles, ends: mutes,
+		Summary: "Silences the hub, or lets it be heard again; nothing stops and no volume changes.",
+		Fields:  []Field{fieldMute, fieldBelow, fieldWhere, fieldID, fieldSession},
+	},
+	{
+		Command: "mute", Topic: "speaker/+/mute", Wild: "speaker", Bare: "mute", input: (*Hub).muteInput, rings: toggles, ends: mutes,
+		Summary: "Silences one speaker, or lets it be heard again.",
+		Fields:  []Field{fieldMute, fieldBelow, fieldID, fieldSession},
+	},
+	{
+		Command: "quiet", Topic: "quiet", Bare: "quiet", input: (*Hub).quietInput,
+		Summary: "Switches the quiet hours of the hub on or off, or back to their times.",
+		Fields:  []Field{fieldQuiet, fieldWhere, fieldID, fieldSession},
+	},
+	{
+		Command: "quiet", Topic: "speaker/+/quiet", Wild: "speaker", Bare: "quiet", input: (*Hub).quietInput,
+		Summary: "Switches the quiet hours of one speaker.",
+		Fields:  []Field{fieldQuiet, fieldID, fieldSession},
 	},
 	{
 		Command: "session/open", Topic: "session/open", Empty: true, input: (*Hub).openInput,

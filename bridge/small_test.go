@@ -167,6 +167,10 @@ func longest(f Field) (long, short string) {
 		return `"interrupt"`, `"queue"`
 	case KindPower:
 		return `"OFF"`, `"ON"`
+	case KindSwitch:
+		return `"toggle"`, `true`
+	case KindQuiet:
+		return `"auto"`, `"on"`
 	case KindText:
 		switch f.Name {
 		case fieldID.Name:

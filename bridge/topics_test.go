@@ -233,6 +233,8 @@ func jsonType(e ast.Expr) string {
 			return "object"
 		case "SpeechStatus":
 			return "[speech](#speech)"
+		case "QuietStatus":
+			return "[quiet hours](#quiet-hours)"
 		case "SpeakerStatus":
 			return "[speaker](#a-speaker)"
 		}
