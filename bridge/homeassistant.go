@@ -3,9 +3,11 @@ package bridge
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"hkw/session"
@@ -74,10 +76,10 @@ func (h HomeAssistant) births() []string {
 // other key on this level as a whole; within components it ignores what it does
 // not know.
 type haDiscovery struct {
-	Device       haDevice            `json:"device"`
-	Origin       haOrigin            `json:"origin"`
-	Availability string              `json:"availability_topic"`
-	Components   map[string]haEntity `json:"components"`
+	Device       haDevice                   `json:"device"`
+	Origin       haOrigin                   `json:"origin"`
+	Availability string                     `json:"availability_topic"`
+	Components   map[string]json.RawMessage `json:"components"`
 }
 
 type haDevice struct {
@@ -133,12 +135,28 @@ type announcer struct {
 	out *outbox
 
 	mu       sync.Mutex
-	entities map[string]haEntity // nil until the loop has told
-	gone     map[string]string   // components that were announced once: their platforms
+	entities map[string]json.RawMessage // nil until the loop has told
+	leaving  map[string]leaving
+	gone     map[string]string // components that were announced once: their platforms
+	timer    *time.Timer
 }
 
+// leaving is a component that is no longer there, and when it is taken back.
+type leaving struct {
+	component json.RawMessage
+	until     time.Time
+}
+
+// takeBackAfter is how long what has vanished stays announced: Home Assistant
+// forgets what somebody has made of an entity when it is taken back, and a sound
+// server that restarts, or a hub, has all its speakers again soon.
+const takeBackAfter = time.Minute
+
+// maxLeaving bounds what waits for that; an announcement must not grow without end.
+const maxLeaving = 64
+
 func newAnnouncer(cfg HomeAssistant, hub string, out *outbox) *announcer {
-	a := &announcer{cfg: cfg, hub: hub, out: out, gone: map[string]string{}}
+	a := &announcer{cfg: cfg, hub: hub, out: out, leaving: map[string]leaving{}, gone: map[string]string{}}
 	if cfg.Prefix == "" {
 		return a
 	}
@@ -152,19 +170,71 @@ func newAnnouncer(cfg HomeAssistant, hub string, out *outbox) *announcer {
 }
 
 // set announces the hub with these entities. Those that it had before and has no
-// more are taken back.
+// more are taken back in a while.
 func (a *announcer) set(entities map[string]haEntity) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for key, e := range a.entities {
-		a.gone[key] = e.Platform
+	before := a.entities
+	a.entities = map[string]json.RawMessage{}
+	for key, e := range entities {
+		a.entities[key] = marshal(e)
+		delete(a.leaving, key)
+		delete(a.gone, key)
 	}
-	a.entities = entities
+	a.leave(before)
 	a.write()
 }
 
-// found tells what an earlier run has announced on the hub's own topic: what is no
-// longer there is taken back, once.
+// leave begins to take back those of the components that are not there.
+func (a *announcer) leave(components map[string]json.RawMessage) {
+	for key, c := range components {
+		if _, there := a.entities[key]; !there && len(a.leaving) < maxLeaving {
+			a.leaving[key] = leaving{c, time.Now().Add(takeBackAfter)}
+		}
+	}
+	if len(a.leaving) > 0 && a.timer == nil {
+		a.timer = time.AfterFunc(takeBackAfter, a.takeBack)
+	}
+}
+
+// takeBack takes back what has been gone for long enough.
+func (a *announcer) takeBack() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.timer == nil {
+		return // closed
+	}
+	var next time.Time
+	for key, l := range a.leaving {
+		if time.Now().Before(l.until) {
+			if next.IsZero() || l.until.Before(next) {
+				next = l.until
+			}
+			continue
+		}
+		var e haEntity
+		_ = json.Unmarshal(l.component, &e) // it was one before
+		a.gone[key] = e.Platform
+		delete(a.leaving, key)
+	}
+	if a.timer = nil; !next.IsZero() {
+		a.timer = time.AfterFunc(time.Until(next), a.takeBack)
+	}
+	a.write()
+}
+
+// close ends what would be taken back later.
+func (a *announcer) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
+}
+
+// found tells what an earlier run has announced on the hub's own topic. Where that
+// is not there in a while, it is taken back, once.
 func (a *announcer) found(payload []byte) {
 	var old haDiscovery
 	if json.Unmarshal(payload, &old) != nil || old.Origin.Name != originName {
@@ -172,11 +242,14 @@ func (a *announcer) found(payload []byte) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for key, e := range old.Components {
-		if e.UniqueID != "" && e.Platform != "" { // else it is taken back already
-			a.gone[key] = e.Platform
+	for key, c := range old.Components {
+		var e haEntity
+		_, leaves := a.leaving[key]
+		if json.Unmarshal(c, &e) != nil || e.UniqueID == "" || e.Platform == "" || leaves || a.gone[key] != "" {
+			delete(old.Components, key) // it is taken back already, or about to be
 		}
 	}
+	a.leave(old.Components)
 	a.write()
 }
 
@@ -189,17 +262,18 @@ func (a *announcer) write() {
 			Model: "Sound hub", Version: a.cfg.Version, URL: a.cfg.URL},
 		Origin:       haOrigin{Name: originName, Version: a.cfg.Version},
 		Availability: a.out.prefix + availabilityTopic,
-		Components:   map[string]haEntity{},
+		Components:   map[string]json.RawMessage{},
 	}
 	if a.cfg.URL != "" {
 		d.Origin.URL = strings.TrimSuffix(a.cfg.URL, "/") + "/docs"
 	}
 	for key, platform := range a.gone {
-		d.Components[key] = haEntity{Platform: platform}
+		d.Components[key] = marshal(haEntity{Platform: platform})
 	}
-	for key, e := range a.entities {
-		d.Components[key] = e
+	for key, l := range a.leaving {
+		d.Components[key] = l.component
 	}
+	maps.Copy(d.Components, a.entities)
 	a.out.announce(a.cfg.deviceTopic(a.hub), marshal(d))
 }
 

@@ -137,14 +137,14 @@ func (h *Hub) addStates(add addEntity) {
 func (h *Hub) addSpeaker(add addEntity, id, name string) {
 	status := "status/speaker/" + id
 	add("speaker_"+id+"_volume", "number", name+" volume", "volume-high", haEntity{EntityID: id + "_volume",
-		CommandTopic: "speaker/" + id + "/volume", StateTopic: status, ValueTemplate: "{{ value_json.volume }}",
+		CommandTopic: "speaker/" + id + "/volume", StateTopic: status, ValueTemplate: "{{ value_json.volume if value_json is defined else '' }}",
 		Min: of(0), Max: of(session.MaxVolume), Step: 1, Mode: "slider"})
 	if served("speaker/x/mute") {
 		add("speaker_"+id+"_mute", "switch", name+" mute", "volume-off", haEntity{EntityID: id + "_mute", CommandTopic: "speaker/" + id + "/mute",
-			StateTopic: status, ValueTemplate: "{{ 'on' if value_json.muted else 'off' }}", PayloadOn: "on", PayloadOff: "off"})
+			StateTopic: status, ValueTemplate: "{{ 'on' if value_json is defined and value_json.muted else 'off' }}", PayloadOn: "on", PayloadOff: "off"})
 	}
 	add("speaker_"+id, "binary_sensor", name, "speaker", haEntity{EntityID: id, StateTopic: status, Class: "connectivity",
-		ValueTemplate: "{{ 'ON' if value_json.available else 'OFF' }}", PayloadOn: powerOn, PayloadOff: powerOff, Category: "diagnostic"})
+		ValueTemplate: "{{ 'ON' if value_json is defined and value_json.available else 'OFF' }}", PayloadOn: powerOn, PayloadOff: powerOff, Category: "diagnostic"})
 }
 
 // addSwitches adds mute and quiet hours of the hub.

@@ -76,7 +76,7 @@ func checkDiscovery(t *testing.T, payload []byte) map[string]map[string]any {
 	if err := json.Unmarshal(payload, &root); err != nil {
 		t.Fatal(err)
 	}
-	if len(payload) > 128<<10 {
+	if len(payload) > 192<<10 {
 		t.Errorf("%d bytes are too many for some brokers", len(payload))
 	}
 	checkKeys(t, "the device", root, haRoot)

@@ -223,6 +223,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	err := h.loop(ctx, clientDone)
 
 	h.shutDown()
+	h.announcer.close()
 	stopDialect() // its last answers leave with the client
 	h.feed.close()
 	stopClient()
