@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"hkw/speaker/speakertest"
+
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 )
 
@@ -76,7 +78,7 @@ func guardedMosquitto(t *testing.T) *mosquitto {
 			t.Fatalf("mosquitto_passwd: %v: %s", err, out)
 		}
 	}
-	m.start(need(t, "mosquitto"))
+	m.start(speakertest.Require(t, "mosquitto"))
 	return m
 }
 

@@ -46,7 +46,7 @@ const stageSink = "stage"
 func newStage(b *testing.B, prepare ...func(dir string)) *stage {
 	b.Helper()
 	for _, program := range []string{"mpv", "mpd", "flac"} {
-		need(b, program)
+		speakertest.Require(b, program)
 	}
 	server := speakertest.StartPulse(b, stageSink)
 	s := &stage{dir: b.TempDir(), ear: listenTo(b, server, stageSink)}
@@ -185,7 +185,7 @@ func environment(home string, server *speakertest.PulseServer) []string {
 // buildHkw builds the program as it is delivered.
 func buildHkw(b testing.TB) string {
 	b.Helper()
-	need(b, "go")
+	speakertest.Require(b, "go")
 	program := filepath.Join(b.TempDir(), "hkw")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, "hkw/cmd/hkw")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hkw/speaker/speakertest"
 )
 
 // processSpan is how long processes are watched in each iteration, idle and playing.
@@ -90,7 +92,7 @@ func (s *stage) stop() {
 // mp3File is a piece of noise and tones, 192 kbit/s, as hard to decode as music.
 func mp3File(b *testing.B, dir, name string, length time.Duration) {
 	b.Helper()
-	need(b, "lame")
+	speakertest.Require(b, "lame")
 	toneFile(b, dir, name+".wav", earA, length)
 	wav := filepath.Join(dir, name+".wav")
 	data, err := os.ReadFile(wav)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"hkw/speaker/speakertest"
+
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
@@ -28,7 +30,7 @@ const patience = 20 * time.Second
 // browser starts a real Chromium; each tab of it is a page of its own.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(need(t, "chromium")), chromedp.UserDataDir(t.TempDir()),
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(speakertest.Require(t, "chromium")), chromedp.UserDataDir(t.TempDir()),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-renderer-backgrounding", true),
@@ -227,10 +229,8 @@ func axe(t *testing.T) string {
 			return string(source)
 		}
 	}
-	for _, required := range strings.Split(os.Getenv("HKW_REQUIRE"), ",") {
-		if required == "axe" {
-			t.Fatal("HKW_REQUIRE names axe, which is not installed: npm install --global axe-core")
-		}
+	if speakertest.Required("axe") {
+		t.Fatal("HKW_REQUIRE names axe, which is not installed: npm install --global axe-core")
 	}
 	t.Log("without axe-core: npm install --global axe-core lets this test look for barriers too")
 	return ""

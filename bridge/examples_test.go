@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"hkw/speaker/speakertest"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -81,7 +83,7 @@ func told(out []byte, verb string) (lines []string) {
 // through a day: it connects as a button should, rings once for each press however
 // the contact bounces, and never later than it was pressed.
 func TestSketch(t *testing.T) {
-	compiler := need(t, "g++")
+	compiler := speakertest.Require(t, "g++")
 	program := filepath.Join(t.TempDir(), "doorbell")
 	sketch, err := filepath.Abs(filepath.Join(examplesDir, "esp32", "doorbell", "doorbell.ino"))
 	if err != nil {
@@ -135,7 +137,7 @@ subscribe hkw/home/status/player_state qos=0
 
 // The Shelly script runs in Node, on a Shelly of the test's.
 func TestShellyScript(t *testing.T) {
-	node := need(t, "node")
+	node := speakertest.Require(t, "node")
 	out, err := exec.Command(node, "testdata/shelly.js", filepath.Join(examplesDir, "shelly", "doorbell.js")).CombinedOutput() //nolint:gosec // of the repository
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

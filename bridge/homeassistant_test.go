@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"hkw/session"
 	"hkw/speaker"
 	"hkw/speaker/library"
+	"hkw/speaker/speakertest"
 	"hkw/speaker/speech"
 )
 
@@ -61,12 +61,9 @@ type rendering struct {
 // render renders templates with Jinja, which is what Home Assistant renders them with.
 func render(t *testing.T, jobs []rendering) []string {
 	t.Helper()
-	program := need(t, "python3")
+	program := speakertest.Require(t, "python3")
 	if err := exec.Command(program, "-c", "import jinja2").Run(); err != nil {
-		if slices.Contains(strings.Split(os.Getenv("HKW_REQUIRE"), ","), "jinja2") {
-			t.Fatalf("HKW_REQUIRE names jinja2: %v", err)
-		}
-		t.Skip("Python has no jinja2")
+		speakertest.Missing(t, "jinja2", err)
 	}
 	cmd := exec.Command(program, "testdata/homeassistant/render.py")
 	cmd.Stdin = bytes.NewReader(marshal(jobs))

@@ -16,24 +16,9 @@ import (
 
 	"hkw/session"
 	"hkw/speaker"
+	"hkw/speaker/speakertest"
 	"hkw/speaker/wavfile"
 )
-
-// need skips a test for want of a foreign program, unless HKW_REQUIRE names it.
-func need(t testing.TB, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	for _, required := range strings.Split(os.Getenv("HKW_REQUIRE"), ",") {
-		if required == program {
-			t.Fatalf("HKW_REQUIRE names %s, which is not installed", program)
-		}
-	}
-	t.Skipf("%s is not installed", program)
-	return ""
-}
 
 // mosquitto is a foreign broker that the test starts and kills.
 type mosquitto struct {
@@ -45,7 +30,7 @@ type mosquitto struct {
 
 func startMosquitto(t testing.TB) *mosquitto {
 	t.Helper()
-	program := need(t, "mosquitto")
+	program := speakertest.Require(t, "mosquitto")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +100,7 @@ func TestStoryOnMosquitto(t *testing.T) {
 // TestBrokerDies: while the broker is away the sound goes on; when it is back, the
 // status is true again and the next command works. TestReconnects holds how soon.
 func TestBrokerDies(t *testing.T) {
-	program := need(t, "mosquitto")
+	program := speakertest.Require(t, "mosquitto")
 	m := startMosquitto(t)
 	dir := t.TempDir()
 	toneFile(t, dir, "a.wav", toneA, 20*time.Second)

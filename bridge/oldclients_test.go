@@ -16,6 +16,7 @@ import (
 
 	"hkw/session"
 	"hkw/speaker/library"
+	"hkw/speaker/speakertest"
 )
 
 // storyHouse is a house with a song of 20 s in a real library and two speakers
@@ -58,7 +59,7 @@ func soundedIn(t *testing.T, dir string) {
 
 // TestNodeClient runs a session as a Node script wrote it for HKWHub.
 func TestNodeClient(t *testing.T) {
-	node := need(t, "node")
+	node := speakertest.Require(t, "node")
 	w, dir := storyHouse(t, Guard{})
 	script := `import("./testdata/client.mjs").then(m => m.story(process.argv[1])).then(s => console.log(s.length), e => { console.error(e); process.exit(1) })`
 	cmd := exec.Command(node, "-e", script, w.url)
@@ -72,7 +73,7 @@ func TestNodeClient(t *testing.T) {
 // TestBrowserClient runs the same session in a page of another origin, in a real
 // browser; and one whose origin is not listed presses nothing.
 func TestBrowserClient(t *testing.T) {
-	chromium := need(t, "chromium")
+	chromium := speakertest.Require(t, "chromium")
 	reports := make(chan string, 1)
 	pages := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/report" {

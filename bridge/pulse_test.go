@@ -145,7 +145,7 @@ func TestSoundServerDies(t *testing.T) {
 // in what is recorded of it, on both speakers and as the chime itself.
 func TestMosquittoPubIsHeard(t *testing.T) {
 	speakertest.Require(t, "pulse", "pulseaudio", "pactl", "parec")
-	publisher := need(t, "mosquitto_pub")
+	publisher := speakertest.Require(t, "mosquitto_pub")
 	server := speakertest.StartPulse(t, "kitchen", "hall")
 	h := newHouse(t, onPulse(t, server))
 	for _, id := range []string{"kitchen", "hall"} {

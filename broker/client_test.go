@@ -22,11 +22,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must come; generous, for loaded machines.
 const patience = 10 * time.Second
 
-// required tells whether HKW_REQUIRE names a foreign peer, whose absence is then a failure.
-func required(peer string) bool {
-	return slices.Contains(strings.Split(os.Getenv("HKW_REQUIRE"), ","), peer)
-}
-
 // start makes a broker that is closed when the test ends.
 func start(t testing.TB, cfg Config) *Broker {
 	t.Helper()

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"hkw/speaker/speakertest"
+
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/gorilla/websocket"
 	"github.com/rs/zerolog"
@@ -253,14 +255,7 @@ func TestWebSocketFraming(t *testing.T) {
 
 // The command-line clients that everyone has.
 func TestMosquittoClients(t *testing.T) {
-	for _, tool := range []string{"mosquitto_pub", "mosquitto_sub"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if required("mosquitto") {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
+	speakertest.Require(t, "mosquitto", "mosquitto_pub", "mosquitto_sub")
 	b := start(t, Config{Log: zerolog.Nop()})
 	host, port, err := net.SplitHostPort(listen(t, b))
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"hkw/speaker/speakertest"
 )
 
 // unit reads a unit of deploy/ as lines, and writes a copy of it that starts this
@@ -65,7 +67,7 @@ func TestUnits(t *testing.T) {
 // systemd finds nothing to complain about in the units, and little that the one of
 // the system could still do without.
 func TestUnitsBySystemd(t *testing.T) {
-	required(t, "systemd-analyze", "systemd-analyze")
+	speakertest.Require(t, "systemd-analyze")
 	analyze := func(args ...string) {
 		t.Helper()
 		cmd := exec.Command("systemd-analyze", args...)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -26,20 +25,6 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	goleak.VerifyTestMain(m)
-}
-
-// required skips a test that needs a program which is not there, or fails if
-// HKW_REQUIRE names it.
-func required(t *testing.T, name string, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			if slices.Contains(strings.Split(os.Getenv(envOfTests), ","), name) {
-				t.Fatalf("%s is required and missing: %v", program, err)
-			}
-			t.Skipf("%s is not installed", program)
-		}
-	}
 }
 
 // text is what a program prints, readable while it runs.

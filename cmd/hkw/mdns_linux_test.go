@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"hkw/speaker/speakertest"
+
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -31,10 +33,7 @@ func newMachine(t *testing.T) machine {
 	keeper := exec.Command("sleep", "600")
 	keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if err := keeper.Start(); err != nil {
-		if slices.Contains(strings.Split(os.Getenv(envOfTests), ","), "netns") {
-			t.Fatalf("network namespaces are required: %v", err)
-		}
-		t.Skipf("no network namespace: %v", err)
+		speakertest.Missing(t, "netns", err)
 	}
 	t.Cleanup(func() {
 		_ = keeper.Process.Kill()
@@ -81,14 +80,11 @@ func (m machine) hkw(stderr *text, args ...string) *exec.Cmd {
 // addresses it listens on and no others. A second one of the same name takes
 // another; when the first one ends, that is known at once.
 func TestFoundOnTheLAN(t *testing.T) {
-	required(t, "netns", "ip", "nsenter")
+	speakertest.Require(t, "netns", "ip", "nsenter")
 	const python = "/usr/bin/python3" // the one that Debian's packages are for
-	required(t, "zeroconf", python)
+	speakertest.Require(t, "zeroconf", python)
 	if out, err := exec.Command(python, "-c", "import zeroconf").CombinedOutput(); err != nil {
-		if slices.Contains(strings.Split(os.Getenv(envOfTests), ","), "zeroconf") {
-			t.Fatalf("%v: %s", err, out)
-		}
-		t.Skip("python3-zeroconf is not installed")
+		speakertest.Missing(t, "zeroconf", fmt.Errorf("%w: %s", err, out))
 	}
 	a, b := newMachine(t), newMachine(t)
 	a.run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1")
@@ -201,7 +197,7 @@ const inNamespace = "TEST_IN_NAMESPACE"
 // looking for names or had announced.
 func TestAnnouncerLeavesNothing(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
-		required(t, "netns", "ip", "nsenter")
+		speakertest.Require(t, "netns", "ip", "nsenter")
 		m := newMachine(t)
 		m.run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1")
 		m.run("ip", "addr", "add", "10.77.0.1/24", "dev", "lan0")

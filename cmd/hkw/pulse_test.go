@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hkw/speaker/speakertest"
 )
 
 // soundServer starts a PulseAudio of the test's own with null sinks of these names.
 // The process finds it by PULSE_SERVER.
 func soundServer(t *testing.T, sinks ...string) *exec.Cmd {
 	t.Helper()
-	required(t, "pulse", "pulseaudio", "pactl", "parec")
+	speakertest.Require(t, "pulse", "pulseaudio", "pactl", "parec")
 	dir, err := os.MkdirTemp("", "hkw") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"hkw/bridge"
 	"hkw/speaker/library"
+	"hkw/speaker/speakertest"
 )
 
 // What `hkw` alone does: it serves, is healthy, and says goodbye.
@@ -239,7 +240,7 @@ func TestBrokerAbsentAtStart(t *testing.T) {
 
 // A real Mosquitto is as good.
 func TestMosquitto(t *testing.T) {
-	required(t, "mosquitto", "mosquitto", "mosquitto_pub")
+	speakertest.Require(t, "mosquitto", "mosquitto", "mosquitto_pub")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

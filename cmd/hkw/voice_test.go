@@ -15,13 +15,14 @@ import (
 	"strings"
 	"testing"
 
+	"hkw/speaker/speakertest"
 	"hkw/speaker/speech"
 )
 
 // The real espeak-ng, heard on a real speaker: louder than silence, after a chime
 // if one is configured, and kept for the next time.
 func TestSay(t *testing.T) {
-	required(t, espeakProgram, espeakProgram)
+	speakertest.Require(t, espeakProgram)
 	dir := t.TempDir()
 	wav, data := filepath.Join(dir, "k.wav"), filepath.Join(dir, "data")
 	b := serve(t, "--speaker", "k=wav:"+wav, "--data", data)
@@ -144,7 +145,7 @@ func TestSayByHTTP(t *testing.T) {
 }
 
 func TestSpeechSetting(t *testing.T) {
-	required(t, espeakProgram, espeakProgram)
+	speakertest.Require(t, espeakProgram)
 	tests := []struct {
 		file, engine, shown string
 	}{
@@ -187,7 +188,7 @@ func TestSpeechSetting(t *testing.T) {
 }
 
 func TestDoctorOfSpeech(t *testing.T) {
-	required(t, espeakProgram, espeakProgram)
+	speakertest.Require(t, espeakProgram)
 	url, _ := voiceService(t)
 	base := []string{"--mqtt-listen", "127.0.0.1:1", "--http-listen", "127.0.0.1:0", "--speaker", "a=null"}
 	for where, want := range map[string]finding{

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hkw/speaker"
+	"hkw/speaker/speakertest"
 )
 
 // music is a file of something that is hard on an encoder: chords, clicks and noise that come and go.
@@ -40,7 +41,7 @@ func music(rate, channels, frames, depth int) []byte {
 // reference decodes a file with ffmpeg, at its own rate, to stereo.
 func reference(t *testing.T, file string) []float32 {
 	t.Helper()
-	need(t, "ffmpeg")
+	speakertest.Require(t, "ffmpeg")
 	out, err := exec.Command("ffmpeg", "-v", "error", "-i", file, "-f", "f32le", "-c:a", "pcm_f32le", "-").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,7 @@ func TestAgainstFFmpeg(t *testing.T) {
 
 // TestFFmpeg plays what only ffmpeg can read.
 func TestFFmpeg(t *testing.T) {
-	need(t, "ffmpeg")
+	speakertest.Require(t, "ffmpeg")
 	late := encoded(t, toneWAV(44100, 2, 44100), "x.m4a", "ffmpeg", "-v", "error", "-i", "IN", "-c:a", "alac", "OUT")
 	fast := encoded(t, toneWAV(44100, 2, 44100), "x.m4a", "ffmpeg", "-v", "error", "-i", "IN", "-c:a", "alac", "-movflags", "+faststart", "OUT")
 	if bytes.Index(late, []byte("moov")) < bytes.Index(late, []byte("mdat")) {
@@ -198,7 +199,7 @@ func TestFFmpeg(t *testing.T) {
 
 // TestFFmpegEnds holds that no child outlives its source, however that ends.
 func TestFFmpegEnds(t *testing.T) {
-	need(t, "ffmpeg")
+	speakertest.Require(t, "ffmpeg")
 	data := encoded(t, toneWAV(44100, 2, 441000), "x.aiff", "ffmpeg", "-v", "error", "-i", "IN", "OUT")
 	for _, how := range []string{"close", "context", "seek"} {
 		t.Run(how, func(t *testing.T) {
@@ -230,7 +231,7 @@ func TestFFmpegEnds(t *testing.T) {
 
 // TestFFmpegCannotOpen holds that a file has no way to another file.
 func TestFFmpegCannotOpen(t *testing.T) {
-	need(t, "ffmpeg")
+	speakertest.Require(t, "ffmpeg")
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret.wav")
 	if err := os.WriteFile(secret, toneWAV(48000, 2, 48000), 0o600); err != nil {
@@ -270,7 +271,7 @@ func TestNoFFmpeg(t *testing.T) {
 
 // TestFFmpegHangs holds that a child that does nothing ends with its source.
 func TestFFmpegHangs(t *testing.T) {
-	need(t, "sleep")
+	speakertest.Require(t, "sleep")
 	dir := t.TempDir()
 	fake := filepath.Join(dir, "ffmpeg")
 	if err := os.WriteFile(fake, []byte("#!/bin/sh\n: >\""+dir+"/up\"\nsleep 100 &\nwait\n"), 0o700); err != nil {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"hkw/speaker"
+	"hkw/speaker/speakertest"
 )
 
 var update = flag.Bool("update", false, "encode the files in testdata again, with lame, flac, oggenc and ffmpeg")
@@ -24,20 +25,6 @@ var update = flag.Bool("update", false, "encode the files in testdata again, wit
 func TestMain(m *testing.M) {
 	flag.Parse()
 	goleak.VerifyTestMain(m)
-}
-
-// need skips the test where a program is missing, or fails if HKW_REQUIRE names it.
-func need(t testing.TB, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	for name := range strings.SplitSeq(os.Getenv("HKW_REQUIRE"), ",") {
-		if strings.TrimSpace(name) == program {
-			t.Fatalf("%s is required and not installed", program)
-		}
-	}
-	t.Skipf("%s is not installed", program)
 }
 
 // The test tone: two pitches, so that channels cannot be mistaken.
@@ -193,7 +180,7 @@ func (s sample) load(t testing.TB) []byte {
 // encoded is a WAV file encoded by a program, with IN and OUT standing for the files.
 func encoded(t testing.TB, wav []byte, out string, command ...string) []byte {
 	t.Helper()
-	need(t, command[0])
+	speakertest.Require(t, command[0])
 	dir := t.TempDir()
 	in := filepath.Join(dir, "in.wav")
 	out = filepath.Join(dir, out)

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,20 +18,6 @@ import (
 
 	"hkw/speaker"
 )
-
-// Require skips a test that needs a foreign program which is not here, or fails
-// it if the environment variable HKW_REQUIRE, a list separated by commas, names what for.
-func Require(t testing.TB, what string, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			if slices.Contains(strings.Split(os.Getenv("HKW_REQUIRE"), ","), what) {
-				t.Fatalf("%s is required: %v", what, err)
-			}
-			t.Skipf("no %s here: %v", what, err)
-		}
-	}
-}
 
 // PulseServer is a PulseAudio server of the test's own, without any hardware.
 type PulseServer struct {

@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"hkw/speaker"
+	"hkw/speaker/speakertest"
 )
 
 func TestEspeak(t *testing.T) {
-	need(t, "espeak-ng")
+	speakertest.Require(t, "espeak-ng")
 	if err := Espeak("").Check(t.Context()); err != nil {
 		t.Errorf("check: %v", err)
 	}
@@ -65,7 +66,7 @@ func (r *renamed) Synthesize(context.Context, Request) (speaker.Source, error) {
 func (r *renamed) Check(context.Context) error { return errors.New("it is gone") }
 
 func TestEspeakVoices(t *testing.T) {
-	need(t, "espeak-ng")
+	speakertest.Require(t, "espeak-ng")
 	s := newSpeech(t, Config{Engine: Espeak("")})
 	english := mustSay(t, s, Request{Text: "Guten Morgen"})
 	german := mustSay(t, s, Request{Text: "Guten Morgen", Voice: "de"})
@@ -280,7 +281,7 @@ func TestEspeakIsBounded(t *testing.T) {
 
 // How soon the first words are there: spoken, and kept.
 func BenchmarkOpen(b *testing.B) {
-	need(b, "espeak-ng")
+	speakertest.Require(b, "espeak-ng")
 	for _, dir := range []string{"", b.TempDir()} {
 		name := "spoken"
 		if dir != "" {

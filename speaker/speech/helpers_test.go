@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,20 +16,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// need skips the test where a program is missing, or fails if HKW_REQUIRE names it.
-func need(t testing.TB, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	for name := range strings.SplitSeq(os.Getenv("HKW_REQUIRE"), ",") {
-		if strings.TrimSpace(name) == program {
-			t.Fatalf("%s is required and not installed", program)
-		}
-	}
-	t.Skipf("%s is not installed", program)
-}
 
 // newSpeech makes a Speech that the test closes.
 func newSpeech(t *testing.T, cfg Config) *Speech {
