@@ -88,6 +88,13 @@ func testHomeAssistant(t *testing.T, h *house) {
 	}{
 		{"volume", "17", "status/volume", "17"},
 		{"speaker_kitchen_volume", "21", "status/speaker/kitchen", `"volume":21`},
+		{"mute", "on", "status/mute", "on"},
+		{"mute", "off", "status/mute", "off"},
+		{"speaker_kitchen_mute", "on", "status/speaker/kitchen", `"muted":true`},
+		{"speaker_kitchen_mute", "off", "status/speaker/kitchen", `"muted":false`},
+		{"quiet", "on", "status/quiet", "on"},
+		{"quiet", "off", "status/quiet", "off"},
+		{"quiet_auto", "auto", "status", `"mode":"auto"`},
 		{"siren", `{"state":"ON","tone":"dinner","duration":30,"volume_level":0.1}`, "status/siren", "ON"},
 		{"siren", `{"state":"OFF"}`, "status/siren", "OFF"},
 		{"chime", "gong", "event/playback", `"event":"started"`},

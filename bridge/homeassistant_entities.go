@@ -93,7 +93,9 @@ func (h *Hub) addControls(add addEntity) {
 	}
 	add("volume", "number", "Volume", "volume-high", haEntity{CommandTopic: "volume", StateTopic: "status/volume",
 		Min: of(0), Max: of(session.MaxVolume), Step: 1, Mode: "slider"})
-	h.addSwitches(add)
+	add("mute", "switch", "Mute", "volume-off", haEntity{CommandTopic: "mute", StateTopic: "status/mute", PayloadOn: "on", PayloadOff: "off"})
+	add("quiet", "switch", "Quiet hours", "weather-night", haEntity{CommandTopic: "quiet", StateTopic: "status/quiet", PayloadOn: "on", PayloadOff: "off"})
+	add("quiet_auto", "button", "Quiet hours by the clock", "clock-outline", haEntity{CommandTopic: "quiet", PayloadPress: "auto"})
 	add("stop", "button", "Stop", "stop", haEntity{CommandTopic: "stop", PayloadPress: "PRESS"})
 	add("pause", "button", "Pause", "pause", haEntity{CommandTopic: "pause", PayloadPress: "PRESS"})
 	add("resume", "button", "Resume", "play", haEntity{CommandTopic: "resume", PayloadPress: "PRESS"})
@@ -139,29 +141,10 @@ func (h *Hub) addSpeaker(add addEntity, id, name string) {
 	add("speaker_"+id+"_volume", "number", name+" volume", "volume-high", haEntity{EntityID: id + "_volume",
 		CommandTopic: "speaker/" + id + "/volume", StateTopic: status, ValueTemplate: "{{ value_json.volume if value_json is defined else '' }}",
 		Min: of(0), Max: of(session.MaxVolume), Step: 1, Mode: "slider"})
-	if served("speaker/x/mute") {
-		add("speaker_"+id+"_mute", "switch", name+" mute", "volume-off", haEntity{EntityID: id + "_mute", CommandTopic: "speaker/" + id + "/mute",
-			StateTopic: status, ValueTemplate: "{{ 'on' if value_json is defined and value_json.muted else 'off' }}", PayloadOn: "on", PayloadOff: "off"})
-	}
+	add("speaker_"+id+"_mute", "switch", name+" mute", "volume-off", haEntity{EntityID: id + "_mute", CommandTopic: "speaker/" + id + "/mute",
+		StateTopic: status, ValueTemplate: "{{ 'on' if value_json is defined and value_json.muted else 'off' }}", PayloadOn: "on", PayloadOff: "off"})
 	add("speaker_"+id, "binary_sensor", name, "speaker", haEntity{EntityID: id, StateTopic: status, Class: "connectivity",
 		ValueTemplate: "{{ 'ON' if value_json is defined and value_json.available else 'OFF' }}", PayloadOn: powerOn, PayloadOff: powerOff, Category: "diagnostic"})
-}
-
-// addSwitches adds mute and quiet hours of the hub.
-func (h *Hub) addSwitches(add addEntity) {
-	if served("mute") {
-		add("mute", "switch", "Mute", "volume-off", haEntity{CommandTopic: "mute", StateTopic: "status/mute", PayloadOn: "on", PayloadOff: "off"})
-	}
-	if served("quiet") {
-		add("quiet", "switch", "Quiet hours", "weather-night", haEntity{CommandTopic: "quiet", StateTopic: "status/quiet", PayloadOn: "on", PayloadOff: "off"})
-		add("quiet_auto", "button", "Quiet hours by the clock", "clock-outline", haEntity{CommandTopic: "quiet", PayloadPress: "auto"})
-	}
-}
-
-// served tells whether there is a command on a topic.
-func served(topic string) bool {
-	route, _ := findRoute(topic)
-	return route != nil
 }
 
 // choices are the presets and chimes that can be offered by name.

@@ -182,7 +182,7 @@ func TestHomeAssistantStates(t *testing.T) {
 		keep([]message{{topic: topic, payload: payload}})
 	}
 	for _, c := range [][2]string{{"play", "song"}, {"play/doorbell", ""}, {"stop", ""}, {"play", "dinner"}, {"stop", ""}, {"play", `{"media":"song","on_busy":"queue"}`},
-		{"pause", ""}, {"resume", ""}, {"play", "nothing"}, {"siren", "ON"}, {"play", `{"media":"song","priority":1}`}, {"siren", "OFF"}, {"volume", "7"},
+		{"pause", ""}, {"resume", ""}, {"play", "nothing"}, {"siren", "ON"}, {"play", `{"media":"song","priority":1}`}, {"siren", "OFF"}, {"volume", "7"}, {"mute", "on"}, {"speaker/kitchen/mute", "on"}, {"quiet", "on"}, {"quiet", "off"}, {"mute", "off"},
 		{"play", `{"media":"song","on_busy":"announce","ttl":0}`}, {"say", "hello"}, {"session/open", ""}, {"play", `http://nowhere.example`}} {
 		keep(b.publish(c[0], c[1]))
 	}
