@@ -266,7 +266,8 @@ func (h *Hub) playback(v session.PlaybackView) Playback {
 	}
 	p.Media.Title = it.shownTitle()
 	if pos, at, ok := h.engine.Position(v.ID); ok {
-		if at.Before(it.soughtAt) {
+		held := v.Phase == session.PhasePaused || v.Phase == session.PhaseSuspended
+		if at.Before(it.soughtAt) || held && !it.soughtAt.IsZero() {
 			pos, at = it.sought, it.soughtAt // nothing would tell of it once it is heard
 		}
 		s, t := seconds(pos), wall(at)

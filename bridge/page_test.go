@@ -107,11 +107,20 @@ func testPagePlay(t *testing.T, b context.Context, axe string) {
 
 	// Pause and resume.
 	p.click("#pause")
-	p.shows("#paused", "Evening song")
 	p.shows("#now-state", "Paused")
+	p.shows("#now-title", "Evening song")
+	p.run(chromedp.Focus("#seek", chromedp.ByQuery))
+	p.keys(kb.Home)
+	p.keys(kb.PageUp)
+	p.until("it stands elsewhere", `document.querySelector("#now-position").textContent === "0:30"`)
+	eventually(t, "the hub went there", func() bool {
+		s := retainedStatus(t, h.hub)
+		return len(s.Paused) == 1 && *s.Paused[0].Position == 30
+	})
 	p.accessible(axe, "paused")
 	p.picture("paused-light")
-	p.click("#paused button")
+	p.run(chromedp.Focus("#resume", chromedp.ByQuery))
+	p.keys(" ")
 	p.shows("#now-state", "Playing")
 	p.shows("#log", "Evening song (priority 100) was resumed.")
 
@@ -251,7 +260,7 @@ func testPageFlows(t *testing.T, b context.Context) {
 	for _, c := range []struct{ line, press string }{
 		{"#play-flows .flow", "#media li button"},
 		{"#now-flows .flow:nth-child(1)", "#pause"},
-		{"#now-flows .flow:nth-child(2)", "#stop"},
+		{"#now-flows .flow:nth-child(3)", "#stop"},
 		{"#say-flows .flow", "#say"},
 	} {
 		if c.press == "#say" {

@@ -28,6 +28,9 @@ func (h *Hub) handleReport(r speaker.Report) {
 			h.publishStatus(time.Now())
 		}
 	case speaker.ReportHeld:
+		if it != nil {
+			it.soughtAt = time.Time{}
+		}
 		h.step(session.Paused{Playback: r.Playback})
 	case speaker.ReportEnded:
 		h.step(session.Ended{Playback: r.Playback})

@@ -59,6 +59,14 @@ func TestStatusAfterSeek(t *testing.T) {
 	if p == nil || p.Position == nil || *p.Position < 35 || *p.Position > 36 || p.PositionAt.After(time.Now().Add(time.Second)) {
 		t.Errorf("%+v", p)
 	}
+	h.must("pause", "", session.OutcomeDone)
+	if s := retainedStatus(t, h.hub); len(s.Paused) != 1 || *s.Paused[0].Position < 35 || *s.Paused[0].Position > 50 {
+		t.Errorf("paused: %+v", s.Paused)
+	}
+	h.must("seek", `"position":20,"playback":"`+p.ID+`"`, session.OutcomeDone)
+	if s := retainedStatus(t, h.hub); len(s.Paused) != 1 || *s.Paused[0].Position != 20 {
+		t.Errorf("sought while paused: %+v", s.Paused)
+	}
 }
 
 // Who was refused is told by title and priority, so that a log can say it.

@@ -3,24 +3,39 @@
 import { $, el, icon, keyed, minutes, put } from './dom.js';
 
 let page, seeking = null, seekTimer;
+const lines = {};
 
 // short is a playback's priority for a command that touches it: the field's, if
 // there is one, else left to the hub.
 const priority = () => ($('touch-priority').value === '' ? undefined : Number($('touch-priority').value));
 const touch = (verb, more = {}) => page.command(verb, { ...more, priority: priority() });
-const seekCommand = () => touch('seek', { position: Math.round(seeking ?? Number($('seek').value)) });
+
+// shown is the playback on top: what plays, or comes back, or was paused last while
+// nothing plays.
+function shown() {
+	const s = page?.state.status;
+	return s?.playing ?? s?.suspended ?? s?.paused.at(-1);
+}
+
+// seekCommand names a playback only where the hub would not find it by itself.
+function seekCommand() {
+	const p = shown();
+	return touch('seek', { position: Math.round(seeking ?? Number($('seek').value)), playback: p?.phase === 'paused' ? p.playback : undefined });
+}
 
 export function setUpNow(p) {
 	page = p;
 	$('pause').prepend(icon('pause'));
+	$('resume').prepend(icon('play'));
 	$('stop').prepend(icon('stop'));
 	$('pause').addEventListener('click', () => page.send(touch('pause')));
+	$('resume').addEventListener('click', () => page.send(touch('resume')));
 	$('stop').addEventListener('click', () => page.send(touch('stop')));
 	$('touch-priority').addEventListener('input', () => page.refresh());
-	page.line($('now-flows'), 'Pause', () => touch('pause'));
+	lines.pause = page.line($('now-flows'), 'Pause', () => touch('pause')).node;
+	lines.resume = page.line($('now-flows'), 'Resume', () => touch('resume')).node;
 	page.line($('now-flows'), 'Stop', () => touch('stop'));
 	page.line($('now-flows'), 'Seek', seekCommand);
-	page.line($('resume-flows'), 'Resume', () => touch('resume'));
 	const slider = $('seek');
 	slider.addEventListener('input', () => {
 		seeking = Number(slider.value);
@@ -67,20 +82,24 @@ function stateOf(s) {
 
 export function showNow() {
 	const s = page.state.status;
-	const p = s?.playing ?? s?.suspended;
+	const p = shown(), paused = p?.phase === 'paused';
 	const [text, tone] = s ? stateOf(s) : page.state.locked ? ['A token is needed', 'warn'] : page.state.hub ? ['Hub is away', 'bad'] : ['Connecting', 'quiet'];
 	put($('now-state'), text);
 	$('now-state').dataset.tone = $('now').dataset.tone = tone;
 	put($('now-title'), p ? p.media.title : s ? 'Nothing is playing' : page.state.locked ? 'Locked' : 'No word from the hub. Trying again…');
-	put($('now-by'), p ? [p.media.artist, p.media.album].filter(Boolean).join(' · ')
-		: s ? s.paused.length ? 'The hub is free; what was paused can be resumed.' : 'The hub is free: whoever asks is heard.' : '');
+	put($('now-by'), p ? [p.media.artist, p.media.album, paused ? 'the hub is free meanwhile' : ''].filter(Boolean).join(' · ')
+		: s ? 'The hub is free: whoever asks is heard.' : '');
 	const facts = p ? [['Priority', p.priority], ['For', whose(p)], ['On', names(s, p.speakers)], ['Volume', p.volume]] : [];
 	keyed($('now-facts'), facts.filter(([, v]) => v !== undefined), (f) => f[0],
 		(f) => el('li', {}, el('span', { class: 'soft' }, `${f[0]} `), el('strong')),
 		(node, f) => put(node.lastChild, String(f[1])));
-	for (const id of ['pause', 'stop']) $(id).disabled = !s;
+	for (const id of ['pause', 'resume', 'stop']) $(id).disabled = !s;
+	const focused = document.activeElement === $('pause') || document.activeElement === $('resume');
+	$('pause').hidden = lines.pause.hidden = Boolean(paused);
+	$('resume').hidden = lines.resume.hidden = !paused;
+	if (focused) $(paused ? 'resume' : 'pause').focus(); // the one stands in the place of the other
 	part('beneath', s?.playing && s.suspended ? [s.suspended] : [], 'stop');
-	part('paused', s?.paused ?? [], 'resume');
+	part('paused', s?.paused.filter((other) => other !== p).reverse() ?? [], 'resume');
 	part('queue', s?.queue ?? [], 'stop');
 	tickNow();
 }
@@ -113,25 +132,24 @@ function part(id, playbacks, verb) {
 // now and then: a screen reader would read every second.
 let spokenAt = 0;
 export function tickNow() {
-	const s = page?.state.status;
-	const p = s?.playing ?? s?.suspended;
+	const p = shown();
 	const at = page?.position(p);
 	const length = p?.media.duration;
 	const slider = $('seek');
-	const shown = seeking ?? at ?? 0;
-	put($('now-position'), at === undefined ? '' : minutes(shown));
+	const now = seeking ?? at ?? 0;
+	put($('now-position'), at === undefined ? '' : minutes(now));
 	put($('now-length'), at !== undefined && length ? minutes(length) : '');
 	// It keeps its place when there is nothing to seek, so that the buttons keep theirs.
 	const off = at === undefined || !length || p.media.kind === 'speech';
 	if (slider.disabled !== off) slider.disabled = off;
-	const max = String(Math.ceil(length || 1)), value = String(length ? Math.floor(shown) : 0);
+	const max = String(Math.ceil(length || 1)), value = String(length ? Math.floor(now) : 0);
 	if (slider.max !== max) slider.max = max;
 	if (seeking === null && slider.value !== value) slider.value = value;
 	slider.style.setProperty('--at', slider.value / slider.max);
 	const focused = document.activeElement === slider;
 	if (seeking !== null || !focused || Date.now() - spokenAt > 10_000) {
 		spokenAt = Date.now();
-		const text = length ? `${minutes(shown)} of ${minutes(length)}` : minutes(shown);
+		const text = length ? `${minutes(now)} of ${minutes(length)}` : minutes(now);
 		if (slider.getAttribute('aria-valuetext') !== text) slider.setAttribute('aria-valuetext', text);
 	}
 }

@@ -52,8 +52,8 @@ function flush() {
 
 function show(at, sentence, tone, command) {
 	const time = at.toTimeString().slice(0, 8);
-	const whose = command && !command.startsWith('hub-') ? el('span', { class: 'whose', title: 'id of the command' }, command) : null;
-	const entry = el('li', { 'data-tone': tone }, el('time', { dateTime: at.toISOString() }, time), el('span', { class: 'said' }, sentence), whose);
+	const whose = command && !command.startsWith('hub-') ? el('span', { class: 'whose' }, ` ${command}`) : null;
+	const entry = el('li', { 'data-tone': tone }, el('time', { dateTime: at.toISOString() }, time), el('span', { class: 'said' }, sentence, whose));
 	$('log').prepend(entry);
 	while ($('log').children.length > most) $('log').lastChild.remove();
 	$('log-empty').hidden = true;
