@@ -63,7 +63,7 @@ func TestPage(t *testing.T) {
 	b := browser(t)
 	axe := axe(t)
 	t.Run("play", func(t *testing.T) { testPagePlay(t, b, axe) })
-	t.Run("volume", func(t *testing.T) { testPageVolume(t, b) })
+	t.Run("volume", func(t *testing.T) { testPageVolume(t, b, axe) })
 	t.Run("flow lines", func(t *testing.T) { testPageFlows(t, b) })
 	t.Run("restart", func(t *testing.T) { testPageRestart(t, b, axe) })
 	t.Run("token", func(t *testing.T) { testPageToken(t, b, axe) })
@@ -189,7 +189,7 @@ func testPagePlay(t *testing.T, b context.Context, axe string) {
 	p.shows("#log", "Ding (100) was refused: Evening song (300) holds the hub.")
 }
 
-func testPageVolume(t *testing.T, b context.Context) {
+func testPageVolume(t *testing.T, b context.Context, axe string) {
 	h := pageHouse(t)
 	d := newDoor(t, Guard{}, h.hub)
 	p := newTab(t, b, d.url())
@@ -218,6 +218,33 @@ func testPageVolume(t *testing.T, b context.Context) {
 	p.run(chromedp.Focus("#hub-volume input", chromedp.ByQuery))
 	p.keys(kb.End)
 	until(t, h.listen("status"), "both are at 50", volumes(50, 50))
+
+	// Mute and quiet hours, from here and from elsewhere.
+	p.shows("#hub-volume .flows", "hkw/home/mute")
+	p.run(chromedp.Focus("#hub-switches input", chromedp.ByQuery))
+	p.keys(" ")
+	p.shows("#quiet-note", "Muted: what plays is not heard.")
+	p.shows("#log", "The hub was muted.")
+	if got := d.latest(); got != "hkw/home/mute on" {
+		t.Errorf("muted with %s", got)
+	}
+	h.must("mute", `"mute":false`, session.OutcomeDone)
+	p.until("the switch follows", `!document.querySelector("#hub-switches input").checked`)
+	p.click("#speakers li:last-child .toggle")
+	eventually(t, "the kitchen is muted", func() bool { return retainedStatus(t, h.hub).Speakers[1].Muted })
+	p.run(chromedp.Focus("#hub-switches select", chromedp.ByQuery))
+	p.keys("O") // On
+	p.shows("#quiet-note", "Quiet hours are in force")
+	p.shows("#log", "Quiet hours are in force.")
+	if got := d.latest(); got != "hkw/home/quiet on" {
+		t.Errorf("quiet with %s", got)
+	}
+	h.must("quiet", `"quiet":"off"`, session.OutcomeDone)
+	p.until("the choice follows", `document.querySelector("#hub-switches select").value === "off"`)
+	p.accessible(axe, "with switches")
+	p.as(360, 740, "light")
+	p.fits("switches, phone")
+	p.picture("volumes-phone-light")
 }
 
 // What stands under an action is what the page sends, and what is copied.

@@ -14,8 +14,20 @@ let batch = [], status = null;
 
 // meet remembers the playbacks of a snapshot.
 export function meet(snapshot) {
+	if (status?.boot === snapshot.boot) changes(status, snapshot);
 	status = snapshot;
 	for (const p of [snapshot.playing, snapshot.suspended, ...snapshot.paused, ...snapshot.queue]) remember(p);
+}
+
+// changes tells what no event tells.
+function changes(was, is) {
+	const at = new Date(is.at);
+	if (Boolean(is.muted) !== Boolean(was.muted)) show(at, is.muted ? 'The hub was muted.' : 'The hub is heard again.', 'quiet');
+	if (is.quiet && was.quiet && is.quiet.active !== was.quiet.active) show(at, is.quiet.active ? 'Quiet hours are in force.' : 'Quiet hours are over.', 'quiet');
+	for (const sp of is.speakers) {
+		const before = was.speakers.find((other) => other.id === sp.id);
+		if (before && before.available !== sp.available) show(at, `${sp.name || sp.id} ${sp.available ? 'can be heard again' : `cannot be heard${sp.error ? `: ${sp.error}` : ''}`}.`, sp.available ? 'good' : 'bad');
+	}
 }
 
 function remember(p) {
@@ -100,6 +112,7 @@ function ofEvent(e) {
 		if (e.reason === 'cancelled') return [`${full(p)} never began: ${by || 'a newer sound'} took its place.`, 'warn'];
 		if (e.reason === 'closed') return [`${full(p)} was stopped: its session was closed.`, 'quiet'];
 		if (e.reason === 'expired') return [`${full(p)} was stopped: its session expired.`, 'quiet'];
+		if (e.reason === 'quiet') return [`${full(p)} was stopped: quiet hours have begun.`, 'warn'];
 		return [`${full(p)} was stopped.`, 'quiet'];
 	case 'expired': return [`${full(p)} came too late and was not started.`, 'warn'];
 	case 'dropped': return [`${full(p)} was dropped: ${reason(e, e.by ? known.get(e.by) : null)}.`, 'bad'];
@@ -108,7 +121,7 @@ function ofEvent(e) {
 	}
 }
 
-const names = { 'play': 'Play', 'say': 'Announce', 'stop': 'Stop', 'pause': 'Pause', 'resume': 'Resume', 'seek': 'Seek', 'volume': 'Volume' };
+const names = { 'play': 'Play', 'say': 'Announce', 'stop': 'Stop', 'pause': 'Pause', 'resume': 'Resume', 'seek': 'Seek', 'volume': 'Volume', 'mute': 'Mute', 'quiet': 'Quiet hours', 'siren': 'Siren' };
 
 // ofResult is the sentence of a refusal. What went well is told by its events.
 function ofResult(r) {
@@ -132,6 +145,7 @@ function reason({ error, message }, holder) {
 	case 'Cancelled': return 'a newer sound took its place';
 	case 'NothingToResume': return 'nothing is paused';
 	case 'NotSeekable': return 'it can only run forward';
+	case 'QuietHours': return 'in quiet hours it would not be heard';
 	case 'RateLimited': return 'too many commands in too short a time';
 	}
 	return (message || error || 'no reason was given').replace(/\.$/, '');

@@ -10,7 +10,7 @@ export function setUpVolumes(p) {
 	page = p;
 	hub = volumeSlider('All speakers', 'volume');
 	hub.mute = muteSwitch('Mute', 'mute');
-	hub.quiet = quietChoice('quiet');
+	hub.quiet = quietChoice('', 'quiet');
 	$('hub-switches').append(hub.mute.node, hub.quiet.node);
 	$('hub-volume').append(hub.node, hub.lines);
 	hub.lines.append(hub.mute.line.node, hub.quiet.line.node);
@@ -94,9 +94,11 @@ function muteSwitch(name, topic) {
 	return m;
 }
 
-function quietChoice(topic) {
+// quietChoice is hidden while the hub says nothing of its field.
+function quietChoice(name, topic) {
 	const select = el('select', {}, ...[['auto', 'By the clock'], ['on', 'On'], ['off', 'Off']].map(([value, text]) => el('option', { value }, text)));
 	const q = { node: el('label', { class: 'choice', hidden: true }, 'Quiet hours ', select) };
+	if (name) select.setAttribute('aria-label', `Quiet hours of ${name}`);
 	const make = () => page.command(topic, select.value);
 	select.addEventListener('change', async () => {
 		q.line.write();
@@ -109,7 +111,7 @@ function quietChoice(topic) {
 		if (value && select.value !== value.mode) select.value = value.mode;
 		q.line.write();
 	};
-	q.line = page.line(el('div'), 'Quiet hours', make);
+	q.line = page.line(el('div'), name ? `Quiet hours of ${name}` : 'Quiet hours', make);
 	q.line.node.hidden = true;
 	return q;
 }
@@ -119,11 +121,20 @@ function quietText(q) {
 	const when = q.from && q.to ? `${q.from} to ${q.to}` : '';
 	if (!q.active) return when ? `Quiet hours are from ${when}.` : '';
 	const until = q.until ? ` until ${new Date(q.until).toTimeString().slice(0, 5)}` : '';
-	const what = [q.volume === undefined ? '' : `nothing is louder than ${q.volume}`, q.priority === undefined ? '' : `unless its priority is ${q.priority} or more`].filter(Boolean).join(' ');
-	return `Quiet hours are in force${until}${what ? `: ${what}` : ''}.`;
+	const what = q.volume === 0 ? 'nothing is heard' : `nothing is louder than ${q.volume}`;
+	return `Quiet hours are in force${until}: ${what} unless its priority is ${q.priority} or more.`;
+}
+
+function muteText(of) {
+	if (!of.muted) return '';
+	return of.mute_below ? `Muted: only priority ${of.mute_below} and above is heard.` : 'Muted: what plays is not heard.';
 }
 
 const rows = new WeakMap();
+
+function controls(off) {
+	for (const c of document.querySelectorAll('#speakers input, #speakers select, #hub-switches input, #hub-switches select')) c.disabled = off;
+}
 
 export function showVolumes() {
 	const s = page.state.status;
@@ -131,37 +142,39 @@ export function showVolumes() {
 	$('no-speakers').hidden = !s || s.speakers.length > 0;
 	$('hub-volume').hidden = !$('no-speakers').hidden;
 	if (!s) {
-		for (const input of document.querySelectorAll('#speakers input, #hub-switches input, #hub-switches select')) input.disabled = true;
+		controls(true);
 		for (const row of $('speakers').children) {
 			row.dataset.tone = 'quiet';
 			put(row.querySelector('.soft'), ''); // nobody knows
 		}
 		return;
 	}
-	for (const input of document.querySelectorAll('#hub-switches input, #hub-switches select')) input.disabled = false;
+	controls(false);
 	hub.set(s.volume);
 	hub.mute.set(s.muted);
 	hub.quiet.set(s.quiet);
-	put($('quiet-note'), quietText(s.quiet));
+	put($('quiet-note'), [muteText(s), quietText(s.quiet)].filter(Boolean).join(' '));
 	$('quiet-note').hidden = !$('quiet-note').textContent;
 	keyed($('speakers'), s.speakers, (sp) => sp.id, (sp) => {
 		const name = sp.name || sp.id;
 		const v = volumeSlider(name, `speaker/${sp.id}/volume`);
 		v.mute = muteSwitch(name, `speaker/${sp.id}/mute`);
-		v.lines.append(v.mute.line.node);
-		const node = el('li', {}, el('div', { class: 'head' }, el('div', { class: 'text' }, el('span', { class: 'title' }), el('span', { class: 'soft' })), v.mute.node),
+		v.quiet = quietChoice(name, `speaker/${sp.id}/quiet`);
+		v.lines.append(v.mute.line.node, v.quiet.line.node);
+		const node = el('li', {}, el('div', { class: 'head' }, el('div', { class: 'text' }, el('span', { class: 'title' }), el('span', { class: 'soft' })), v.quiet.node, v.mute.node),
 			v.node, v.lines);
 		rows.set(node, v);
 		return node;
 	}, (node, sp) => {
 		const v = rows.get(node);
 		put(node.querySelector('.title'), sp.name || sp.id);
-		const facts = [sp.available ? '' : 'cannot be heard', sp.error, sp.warning, sp.available && sp.active ? 'sounding' : '',
+		const facts = [sp.available ? '' : 'cannot be heard', sp.error, sp.warning, sp.available && sp.active ? sp.muted ? 'playing unheard' : 'sounding' : '',
+			sp.quiet?.active ? 'quiet hours' : '',
 			sp.override === undefined ? '' : `at ${sp.override} for what plays`, `driver ${sp.driver}`];
 		put(node.querySelector('.soft'), facts.filter(Boolean).join(' · '));
 		node.dataset.tone = !sp.available ? 'bad' : sp.warning ? 'warn' : sp.active ? 'good' : 'quiet';
-		v.input.disabled = false;
 		v.set(sp.volume);
 		v.mute.set(sp.muted);
+		v.quiet.set(sp.quiet);
 	});
 }
