@@ -16,6 +16,9 @@ import (
 // greetTime is how long the greeting waits for the hubs to be on the bus.
 const greetTime = 3 * time.Second
 
+// settleTime is how long no new output may be found before they count as all.
+const settleTime = 100 * time.Millisecond
+
 // serve runs the hubs until it is told to end.
 func (p *program) serve(cmd *cobra.Command, _ []string) error {
 	cfg, err := p.config(cmd)
@@ -62,13 +65,14 @@ func (a *app) look(ctx context.Context) []sight {
 		s := sight{hub: h.ID()}
 		for !h.Connected() && pause(ctx, 10*time.Millisecond) {
 		}
-		// Outputs are found in the first moments; a hub that has none yet is read again.
-		for h.Connected() && ctx.Err() == nil {
+		// Outputs are found in the first moments, one after the other: a hub that has
+		// none yet, or more than a moment ago, is read again.
+		for found := 0; h.Connected() && ctx.Err() == nil; found = len(s.status.Speakers) {
 			status, err := readStatus(ctx, a.reached(), h.ID(), greetTime)
 			if err == nil {
 				s.status = &status
 			}
-			if err != nil || len(status.Speakers) > 0 || !pause(ctx, 50*time.Millisecond) {
+			if err != nil || found > 0 && len(status.Speakers) == found || !pause(ctx, settleTime) {
 				break
 			}
 		}
