@@ -47,6 +47,8 @@ func newAnnouncingBench(t *testing.T, hub string, presets map[string]Preset, spe
 }
 
 func (b *announcingBench) announced() []byte {
+	b.hub.out.mu.Lock()
+	defer b.hub.out.mu.Unlock()
 	return b.hub.out.outside["homeassistant/device/hkw_"+b.name+"/config"]
 }
 
