@@ -1,10 +1,6 @@
 package bridge
 
 import (
-	"fmt"
-	"strings"
-	"time"
-
 	"hkw/session"
 )
 
@@ -32,19 +28,13 @@ func mutes(c *command) bool { return c.text("mute") == string(session.SwitchOn) 
 func quietStatus(v session.QuietView) QuietStatus {
 	s := QuietStatus{Active: v.Active, Mode: v.Mode, Volume: v.Volume, Priority: v.Priority, Until: timeOrNil(v.Until)}
 	if h := v.Hours; h != nil {
-		s.From, s.To = clock(h.From), clock(h.To)
+		s.From, s.To = session.Clock(h.From), session.Clock(h.To)
 		for _, day := range h.Days {
-			s.Days = append(s.Days, dayName(day))
+			s.Days = append(s.Days, session.DayName(day))
 		}
 	}
 	return s
 }
-
-// clock writes minutes after midnight as a clock shows them.
-func clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }
-
-// dayName is a day of the week as the settings and the status spell it.
-func dayName(day time.Weekday) string { return strings.ToLower(day.String()[:3]) }
 
 func onOff(on bool) string {
 	if on {

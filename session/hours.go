@@ -1,7 +1,9 @@
 package session
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -102,4 +104,26 @@ func (h Hours) reached(wall time.Time) time.Time {
 		}
 		t = end
 	}
+}
+
+// Clock writes minutes after midnight as a clock shows them, 00:00 to 23:59.
+func Clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }
+
+// ParseClock reads what Clock writes, 7:30 too.
+func ParseClock(text string) (minutes int, err error) {
+	at, err := time.Parse("15:04", text)
+	return at.Hour()*60 + at.Minute(), err
+}
+
+// DayName writes a day of the week in three letters, mon to sun.
+func DayName(day time.Weekday) string { return strings.ToLower(day.String()[:3]) }
+
+// ParseDay reads what DayName writes, and the day's whole English name.
+func ParseDay(text string) (time.Weekday, bool) {
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		if strings.EqualFold(text, DayName(day)) || strings.EqualFold(text, day.String()) {
+			return day, true
+		}
+	}
+	return 0, false
 }

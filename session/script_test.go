@@ -286,11 +286,11 @@ func (s *script) do(line string) error {
 func (s *script) quietHours(w *words) error {
 	q := Quiet{Volume: DefaultQuietVolume, Priority: DefaultQuietPriority, Hours: &Hours{Zone: zone(s.t, w.keys["zone"])}}
 	minute := func(text string) int {
-		at, err := time.Parse("15:04", text)
+		at, err := ParseClock(text)
 		if err != nil {
 			w.err = err
 		}
-		return at.Hour()*60 + at.Minute()
+		return at
 	}
 	from, to, _ := strings.Cut(w.first(), "-")
 	q.Hours.From, q.Hours.To = minute(from), minute(to)
@@ -301,11 +301,11 @@ func (s *script) quietHours(w *words) error {
 		q.Priority = *n
 	}
 	for _, day := range w.list("days") {
-		for d := time.Sunday; d <= time.Saturday; d++ {
-			if strings.HasPrefix(strings.ToLower(d.String()), day) {
-				q.Hours.Days = append(q.Hours.Days, d)
-			}
+		d, ok := ParseDay(day)
+		if !ok {
+			w.err = fmt.Errorf("no day %s", day)
 		}
+		q.Hours.Days = append(q.Hours.Days, d)
 	}
 	if id, ok := w.keys["speaker"]; ok {
 		if s.cfg.QuietSpeakers == nil {

@@ -80,10 +80,11 @@ func (a *app) Run(ctx context.Context) (err error) {
 	voice := a.openSpeech(life, data)
 	for _, h := range a.cfg.hubs {
 		h.warnOfStrangers(a.log)
+		h.warnOfQuietStrangers(a.log)
 		out := openOutput(ctx, h, a.cfg.env, a.log)
 		life.opened("outputs of hub "+h.name, out.close)
 		hub, err := bridge.New(bridge.Config{
-			Hub: h.name, Session: session.Config{Timeout: a.cfg.timeout},
+			Hub: h.name, Session: session.Config{Timeout: a.cfg.timeout, Quiet: &h.quiet.quiet, QuietSpeakers: h.quiet.speakers},
 			Speakers: out.speakers, Discover: out.discover, Warnings: out.warnings,
 			Media: a.library, Speech: voice, StrictWeb: a.cfg.strictWeb(), Presets: h.presets,
 			Broker: bus, DataDir: data, Log: a.log,

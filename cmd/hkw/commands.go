@@ -103,7 +103,7 @@ func (p *program) commands() []*cobra.Command {
 		p.touchCommand("stop", "Stop what plays"),
 		p.touchCommand("pause", "Pause what plays"),
 		p.touchCommand("resume", "Continue what was paused"),
-		p.seekCommand(), p.volumeCommand(), p.sessionCommand(),
+		p.seekCommand(), p.volumeCommand(), p.muteCommand(), p.quietCommand(), p.sessionCommand(),
 	}
 }
 

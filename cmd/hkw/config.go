@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"hkw/bridge"
+	"hkw/session"
 )
 
 // origin says where a value was given.
@@ -33,6 +34,9 @@ type given struct {
 	hubs  []hubText
 	// presets are those of kindPresets.
 	presets []presetText
+	// quiet is a mapping of kindQuiet, quietSpeakers those of kindQuiets.
+	quiet         *quietText
+	quietSpeakers []speakerQuiet
 	origin
 }
 
@@ -47,6 +51,9 @@ type hubText struct {
 	name     sourced
 	speakers []sourced
 	presets  []presetText
+
+	quiet         *quietText // nil: that of all hubs
+	quietSpeakers []speakerQuiet
 }
 
 func (g given) text() string {
@@ -88,6 +95,10 @@ type config struct {
 	data      string
 	timeout   time.Duration
 	level     zerolog.Level
+
+	zone         *time.Location
+	common       house         // quiet hours of hubs that have none of their own
+	quietDefault session.Quiet // what quiet hours leave open
 }
 
 // hubConfig is one hub that serve runs.
@@ -95,6 +106,7 @@ type hubConfig struct {
 	name     string
 	speakers []speakerSpec // nil: whatever is found
 	presets  map[string]bridge.Preset
+	quiet    house
 }
 
 // loadConfig puts the configuration together: defaults < file < environment < flags.
@@ -116,7 +128,7 @@ func loadConfig(env environment, flags *pflag.FlagSet) (*config, error) {
 		}
 		o := origin{label: s.key(), shown: "default"}
 		c.values[s.name] = given{texts: []sourced{{byDefault, o}}, origin: o}
-		if s.several() || s.kind == kindHubs || s.kind == kindPresets {
+		if s.several() || s.kind == kindHubs || s.kind == kindPresets || s.kind == kindQuiets {
 			c.values[s.name] = given{origin: o}
 		}
 		for _, source := range []map[string]given{fromFile, fromEnv, fromFlags} {
@@ -254,6 +266,7 @@ func (c *config) parse(fromFile map[string]given) error {
 	fail(c.parseTokens())
 	fail(c.parseReach())
 	fail(c.parseSpeech())
+	fail(c.parseQuiet())
 	fail(c.parseHubs(fromFile))
 	return err
 }
@@ -319,7 +332,7 @@ func (c *config) parseHubs(fromFile map[string]given) error {
 	}
 	if len(hubs.hubs) == 0 {
 		specs, err := parseSpeakers(speakers.texts)
-		c.hubs = []hubConfig{{c.hub, specs, common}}
+		c.hubs = []hubConfig{{c.hub, specs, common, c.common}}
 		return err
 	}
 	if g, ok := fromFile[setHub]; ok {
@@ -345,7 +358,11 @@ func (c *config) parseHubs(fromFile map[string]given) error {
 		}
 		presets := maps.Clone(common)
 		maps.Copy(presets, own)
-		c.hubs = append(c.hubs, hubConfig{h.name.text, specs, presets})
+		quiet, err := c.quietOf(h)
+		if err != nil {
+			return err
+		}
+		c.hubs = append(c.hubs, hubConfig{h.name.text, specs, presets, quiet})
 	}
 	if hub.shown == "default" {
 		c.hub = c.hubs[0].name

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -95,6 +96,10 @@ func (f file) value(s setting, o origin, n *yaml.Node) (given, error) {
 		g.texts, err = f.list(o, n)
 	case kindHubs:
 		g.hubs, err = f.hubs(o, n)
+	case kindQuiet:
+		g.quiet, err = f.quiet(o, n)
+	case kindQuiets:
+		g.quietSpeakers, err = f.quietSpeakers(o, n)
 	case kindPresets:
 		g.presets, err = f.presets(o, n)
 	default:
@@ -152,10 +157,13 @@ func (f file) speakers(o origin, n *yaml.Node) ([]sourced, error) {
 	return nil, usageError("%s must be a list of NAME=DRIVER[:ARGUMENT], or a mapping of names to DRIVER[:ARGUMENT]", o.label)
 }
 
+// hubKeys are what an entry of the list of hubs may have.
+var hubKeys = []string{setHub, settingByName(setSpeakers).key(), setPresets, setQuiet, fileKey(setQuietSpeakers)}
+
 // hubs reads the list of hubs.
 func (f file) hubs(o origin, n *yaml.Node) ([]hubText, error) {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		return nil, usageError("%s must be a list of hubs, each with hub, speakers and presets", o.label)
+		return nil, usageError("%s must be a list of hubs, each with "+strings.Join(hubKeys, ", "), o.label)
 	}
 	var hubs []hubText
 	for _, item := range n.Content {
@@ -175,8 +183,12 @@ func (f file) hubs(o origin, n *yaml.Node) ([]hubText, error) {
 				h.speakers, err = f.speakers(o, value)
 			case ok && s.name == setPresets:
 				h.presets, err = f.presets(o, value)
+			case ok && s.name == setQuiet:
+				h.quiet, err = f.quiet(o, value)
+			case ok && s.name == setQuietSpeakers:
+				h.quietSpeakers, err = f.quietSpeakers(o, value)
 			default:
-				return usageError("%s: a hub has no %q; %s", f.at(key), key.Value, nearest(key.Value, []string{setHub, settingByName(setSpeakers).key(), setPresets}))
+				return usageError("%s: a hub has no %q; %s", f.at(key), key.Value, nearest(key.Value, hubKeys))
 			}
 			return err
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hkw/bridge"
+	"hkw/session"
 )
 
 // greetTime is how long the greeting waits for the hubs to be on the bus.
@@ -180,6 +181,15 @@ func (a *app) greeting(sights []sight) string {
 		for _, sp := range sight.status.Speakers {
 			row(name, "%s", strings.TrimPrefix(describeSpeaker(sp), "speaker "))
 			name = ""
+			for _, line := range describeHush(" of "+sp.ID, nil, hushOfSpeaker(sp)) {
+				row("", "%s", line)
+			}
+		}
+		if s := sight.status; s.Muted {
+			row("Mute", "%s", describeMute(true, s.MuteBelow))
+		}
+		if q := sight.status.Quiet; q.From != "" || q.Mode != session.QuietAuto {
+			row("Quiet", "%s", describeQuiet(q))
 		}
 	}
 	_, count := a.library.List("", 0, 1)

@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+
+	"hkw/session"
 )
 
 // kind is what a setting's text must be.
@@ -25,6 +28,9 @@ const (
 	kindList     kind = "list"                   // several, separated by commas
 	kindHubs     kind = "hubs"                   // only in the file
 	kindPresets  kind = "presets"                // only in the file
+	kindQuiet    kind = "FROM-TO|off"            // in the file a mapping too
+	kindQuiets   kind = "quiet_speakers"         // only in the file
+	kindNumber   kind = "number"
 	kindSpeech   kind = "auto|none|ENGINE[:WHERE]"
 )
 
@@ -69,6 +75,7 @@ const (
 	setKey       = "speech-key"
 	setChime     = "speech-chime"
 	setData      = "data"
+	setQuiet     = "quiet"
 	setHome      = "home-assistant"
 	setPlayer    = "home-assistant-media-player"
 	setTimeout   = "session-timeout"
@@ -76,6 +83,12 @@ const (
 	setConfig    = "config"
 	embedded     = "embedded"
 	envPrefix    = "HKW_"
+
+	setQuietVolume   = "quiet-volume"
+	setQuietPriority = "quiet-priority"
+	setQuietSpeakers = "quiet-speakers"
+	setZone          = "timezone"
+
 	envOfTests   = "HKW_REQUIRE" // names what the tests must find; no setting
 	configFolder = "hkw"
 	configName   = "config.yaml"
@@ -84,7 +97,7 @@ const (
 // settings is the one table.
 var settings = []setting{
 	{name: setHub, kind: kindName, byDefault: "home", bus: true, doc: "the hub's `name` on the bus"},
-	{name: setHubs, kind: kindHubs, noFlag: true, noEnv: true, doc: "several hubs: a list of hub, speakers and presets"},
+	{name: setHubs, kind: kindHubs, noFlag: true, noEnv: true, doc: "several hubs: a list of hub, speakers, presets, quiet and quiet_speakers"},
 	{name: setBroker, kind: kindBroker, byDefault: embedded, bus: true, doc: "the MQTT `broker`: embedded, tcp://host:port, tls://host:port, ws:// or wss://"},
 	{name: setUser, kind: kindText, bus: true, doc: "`user` at the broker"},
 	{name: setPassword, kind: kindText, bus: true, noFlag: true, secret: true, doc: "password at the broker; by environment or file only"},
@@ -107,6 +120,11 @@ var settings = []setting{
 	{name: setModel, kind: kindText, doc: "`model` of an HTTP speech service"},
 	{name: setKey, kind: kindText, noFlag: true, secret: true, doc: "key of an HTTP speech service; by environment or file only"},
 	{name: setChime, kind: kindText, doc: "`chime` that sounds before each text"},
+	{name: setQuiet, kind: kindQuiet, byDefault: quietOff, doc: "quiet hours, `FROM-TO` as in 22:00-07:00, or off; in the file also a mapping of from, to, days, volume and priority"},
+	{name: setQuietVolume, kind: kindNumber, byDefault: strconv.Itoa(session.DefaultQuietVolume), doc: "the loudest `volume` in quiet hours, 0 to 50; 0 refuses what would be heard nowhere"},
+	{name: setQuietPriority, kind: kindNumber, byDefault: strconv.Itoa(session.DefaultQuietPriority), doc: "the `priority` from which quiet hours are none of a sound's business, 0 to 9999"},
+	{name: setQuietSpeakers, kind: kindQuiets, noFlag: true, noEnv: true, doc: "quiet hours of speakers: a mapping of their names to from, to, days, volume and priority"},
+	{name: setZone, kind: kindText, byDefault: zoneLocal, doc: "the `zone` by whose clocks quiet hours go: local, UTC, or a name such as Europe/Berlin"},
 	{name: setHome, kind: kindText, byDefault: "homeassistant", doc: "the `prefix` of Home Assistant's MQTT discovery, below which the hub announces itself; off announces nothing and takes back what was announced"},
 	{name: setPlayer, kind: kindBool, byDefault: "false", doc: "announce a media player too, for the community's integration mqtt_media_player"},
 	{name: setData, kind: kindPath, doc: "`folder` for what must survive a restart"},

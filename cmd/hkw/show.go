@@ -48,6 +48,9 @@ type shownHub struct {
 	Speakers []string `json:"speakers,omitempty" yaml:"speakers,omitempty"`
 
 	Presets map[string]shownPreset `json:"presets,omitempty" yaml:"presets,omitempty"`
+
+	Quiet         *shownQuiet           `json:"quiet,omitempty" yaml:"quiet,omitempty"`
+	QuietSpeakers map[string]shownQuiet `json:"quiet_speakers,omitempty" yaml:"quiet_speakers,omitempty"`
 }
 
 // shown are the settings as they stand in a file, secrets redacted.
@@ -65,9 +68,17 @@ func (c *config) shown() []shownValue {
 			}
 			hubs := []shownHub{}
 			for _, h := range g.hubs {
-				hubs = append(hubs, shownHub{h.name.text, texts(h.speakers), showPresets(h.presets)})
+				hubs = append(hubs, c.showHub(h))
 			}
 			v.Value = hubs
+		case s.kind == kindQuiet:
+			if g.quiet != nil || g.shown != "default" {
+				v.Value = showQuiet(c.common.quiet)
+			}
+		case s.kind == kindQuiets:
+			v.Value = showQuietSpeakers(c.common.speakers)
+		case s.kind == kindNumber:
+			v.Value, _ = strconv.Atoi(g.text())
 		case s.kind == kindPresets:
 			v.Value = showPresets(g.presets)
 		case s.several() && s.secret:
@@ -95,6 +106,23 @@ func (c *config) shown() []shownValue {
 		out = append(out, v)
 	}
 	return out
+}
+
+// showHub is an entry of the list of hubs; what holds for all stands above it.
+func (c *config) showHub(h hubText) shownHub {
+	s := shownHub{Hub: h.name.text, Speakers: texts(h.speakers), Presets: showPresets(h.presets)}
+	q, err := c.quietOf(h)
+	if err != nil {
+		return s // it was parsed before, or there is no configuration to show
+	}
+	if h.quiet != nil {
+		quiet := showQuiet(q.quiet)
+		s.Quiet = &quiet
+	}
+	if h.quietSpeakers != nil {
+		s.QuietSpeakers = showQuietSpeakers(q.speakers)
+	}
+	return s
 }
 
 func texts(list []sourced) []string {

@@ -22,8 +22,8 @@ const rewatchTime = time.Second
 func (p *program) watchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "watch", Short: "Show live what a hub does, one line each", Args: noArguments,
-		Long: "Show live what a hub does: each event, each change of its volume, speakers and availability, and each\n" +
-			"command that it refuses, one line each. With --json the payloads as they are published, one a line:\n" +
+		Long: "Show live what a hub does: each event, each change of its volume, mute, quiet hours, speakers and availability,\n" +
+			"and each command that it refuses, one line each. With --json the payloads as they are published, one a line:\n" +
 			"a status has \"hub\", an event \"event\", a result \"outcome\", an availability \"availability\".",
 	}
 	addSettings(cmd.Flags(), false)
@@ -191,6 +191,11 @@ func title(p bridge.Playback) string {
 // first, then volumes, speakers and the count of media.
 func describeChange(before *bridge.Status, now bridge.Status) []string {
 	var lines []string
+	var hushed *hush
+	if before != nil {
+		was := hushOf(*before)
+		hushed = &was
+	}
 	if before == nil {
 		line := fmt.Sprintf("%s: %s", now.Hub, strings.ToLower(strings.TrimPrefix(string(now.State), "PlayerState")))
 		if now.Playing != nil {
@@ -199,6 +204,7 @@ func describeChange(before *bridge.Status, now bridge.Status) []string {
 		lines = append(lines, fmt.Sprintf("%s, volume %d, %s", line, now.Volume, counted(now.Media, "piece")+" of media"))
 		before = &bridge.Status{Media: now.Media}
 	}
+	lines = append(lines, describeHush("", hushed, hushOf(now))...)
 	for _, sp := range now.Speakers {
 		i := slices.IndexFunc(before.Speakers, func(o bridge.SpeakerStatus) bool { return o.ID == sp.ID })
 		switch {
@@ -207,6 +213,12 @@ func describeChange(before *bridge.Status, now bridge.Status) []string {
 		case before.Speakers[i].Volume != sp.Volume:
 			lines = append(lines, fmt.Sprintf("volume of %s: %d", sp.ID, sp.Volume))
 		}
+		var hushed *hush
+		if i >= 0 {
+			was := hushOfSpeaker(before.Speakers[i])
+			hushed = &was
+		}
+		lines = append(lines, describeHush(" of "+sp.ID, hushed, hushOfSpeaker(sp))...)
 	}
 	for _, sp := range before.Speakers {
 		if !slices.ContainsFunc(now.Speakers, func(o bridge.SpeakerStatus) bool { return o.ID == sp.ID }) {
