@@ -154,10 +154,10 @@ func (p *tab) as(width, height int64, scheme string) {
 			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
 }
 
-// picture keeps what the tab shows where HKW_PICTURES names a folder, for a person to look at.
+// picture keeps what the tab shows where PAGE_PICTURES names a folder, for a person to look at.
 func (p *tab) picture(name string) {
 	p.t.Helper()
-	dir := os.Getenv("HKW_PICTURES")
+	dir := os.Getenv("PAGE_PICTURES")
 	if dir == "" {
 		return
 	}
@@ -224,7 +224,7 @@ func (d *door) latest() string {
 // axe is the source of axe-core, "" where it is not installed.
 func axe(t *testing.T) string {
 	t.Helper()
-	for _, dir := range []string{os.Getenv("HKW_AXE"), npmRoot()} {
+	for _, dir := range append(filepath.SplitList(os.Getenv("NODE_PATH")), npmRoot()) {
 		if source, err := os.ReadFile(filepath.Join(dir, "axe-core", "axe.min.js")); dir != "" && err == nil {
 			return string(source)
 		}

@@ -83,10 +83,10 @@ function stateOf(s) {
 export function showNow() {
 	const s = page.state.status;
 	const p = shown(), paused = p?.phase === 'paused';
-	const [text, tone] = s ? stateOf(s) : page.state.locked ? ['A token is needed', 'warn'] : page.state.hub ? ['Hub is away', 'bad'] : ['Connecting', 'quiet'];
+	const [text, tone] = s ? stateOf(s) : page.state.locked ? ['A token is needed', 'warn'] : page.state.away ? ['Hub is away', 'bad'] : ['Connecting', 'quiet'];
 	put($('now-state'), text);
 	$('now-state').dataset.tone = $('now').dataset.tone = tone;
-	put($('now-title'), p ? p.media.title : s ? 'Nothing is playing' : page.state.locked ? 'Locked' : 'No word from the hub. Trying again…');
+	put($('now-title'), p ? p.media.title : s ? 'Nothing is playing' : page.state.locked ? 'Locked' : page.state.away ? 'No word from the hub. Trying again…' : 'Asking the hub…');
 	put($('now-by'), p ? [p.media.artist, p.media.album, paused ? 'the hub is free meanwhile' : ''].filter(Boolean).join(' · ')
 		: s ? 'The hub is free: whoever asks is heard.' : '');
 	const facts = p ? [['Priority', p.priority], ['For', whose(p)], ['On', names(s, p.speakers)], ['Volume', p.volume]] : [];
@@ -142,9 +142,9 @@ export function tickNow() {
 	// It keeps its place when there is nothing to seek, so that the buttons keep theirs.
 	const off = at === undefined || !length || p.media.kind === 'speech';
 	if (slider.disabled !== off) slider.disabled = off;
-	const max = String(Math.ceil(length || 1)), value = String(length ? Math.floor(now) : 0);
+	const max = String(length || 1), value = (length ? now : 0).toFixed(1);
 	if (slider.max !== max) slider.max = max;
-	if (seeking === null && slider.value !== value) slider.value = value;
+	if (seeking === null && Number(slider.value).toFixed(1) !== value) slider.value = value;
 	slider.style.setProperty('--at', slider.value / slider.max);
 	const focused = document.activeElement === slider;
 	if (seeking !== null || !focused || Date.now() - spokenAt > 10_000) {

@@ -21,7 +21,8 @@ import * as wire from './wire.js';
 
 // What is true, as far as this page knows.
 const state = {
-	hub: '', status: null, // the snapshot; null while the hub is away
+	hub: '', status: null, // the snapshot; null while it is not known
+	away: false, // the hub does not answer
 	onBus: true, // the hub has its broker
 	boot: '', version: '',
 	locked: false, // it waits for a token
@@ -94,23 +95,23 @@ function notice(text, act) {
 
 // show draws everything that is true.
 function show() {
-	const away = !state.status;
-	document.body.classList.toggle('away', away);
-	put($('link'), state.locked ? 'Locked' : away ? 'Hub is away' : state.onBus ? 'Live' : 'Broker is away');
-	$('link').dataset.tone = away ? 'bad' : state.onBus ? 'good' : 'warn';
+	const [text, tone] = state.locked ? ['Locked', 'warn'] : state.away ? ['Hub is away', 'bad'] : !state.status ? ['Connecting', 'quiet']
+		: state.onBus ? ['Live', 'good'] : ['Broker is away', 'warn'];
+	put($('link'), text);
+	$('link').dataset.tone = tone;
 	showNow();
 	showVolumes();
 	showPlay();
 	showCondition();
 	const title = state.status?.playing?.media.title;
-	document.title = away ? `${state.hub} is away` : title ? `${title} · ${state.hub}` : `${state.hub} · hkw`;
+	document.title = state.away ? `${state.hub || 'hkw'} is away` : title ? `${title} · ${state.hub}` : `${state.hub} · hkw`;
 }
 
 function showCondition() {
 	const s = state.status;
 	const rows = [];
 	const row = (name, text, tone = 'quiet') => rows.push(el('dt', {}, name), el('dd', { 'data-tone': tone }, text));
-	if (!s) row('Hub', state.locked ? 'asks for a token' : 'away; this page keeps trying', 'bad');
+	if (!s) row('Hub', state.locked ? 'asks for a token' : state.away ? 'away; this page keeps trying' : 'not heard of yet', state.away ? 'bad' : 'quiet');
 	else {
 		row('Hub', `${state.hub}, run ${s.boot}`, 'good');
 		row('Broker', state.onBus ? 'connected' : 'not connected; the hub keeps trying', state.onBus ? 'good' : 'bad');
@@ -132,7 +133,7 @@ function showCondition() {
 // follow shows a hub.
 function follow(hub) {
 	stream?.stop();
-	Object.assign(state, { hub, status: null, boot: '', offset: Infinity });
+	Object.assign(state, { hub, status: null, away: false, boot: '', offset: Infinity });
 	put($('hub-name'), hub);
 	wire.bus().catch(() => ({})).then((bus) => at(hub, bus));
 	const mine = stream = wire.follow(hub, {
@@ -143,6 +144,7 @@ function follow(hub) {
 			if (mine !== stream) return;
 			if (state.status) note('The hub is away.', 'bad');
 			state.status = null;
+			state.away = true;
 			state.offset = Infinity;
 			show();
 		},
@@ -170,6 +172,7 @@ function hear(topic, data) {
 	const media = state.status?.media;
 	state.boot = payload.boot;
 	state.status = payload;
+	state.away = false;
 	meet(payload);
 	show();
 	if (media !== undefined && media !== payload.media || !searched) {
@@ -236,6 +239,7 @@ async function begin() {
 		try {
 			found = await wire.hubs();
 		} catch {
+			state.away = true;
 			show();
 			await new Promise((done) => setTimeout(done, 1000));
 		}

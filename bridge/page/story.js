@@ -49,6 +49,7 @@ export function tell(kind, payload) {
 
 // note adds a sentence of the page itself.
 export function note(sentence, tone = 'quiet') {
+	flush(); // what came before stands before
 	show(new Date(), sentence, tone);
 }
 
