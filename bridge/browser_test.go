@@ -194,7 +194,7 @@ func (d *door) open(guard Guard, hubs ...*Hub) {
 	}
 	d.address = ln.Addr().String()
 	handler := NewHandler(HTTPConfig{Version: "test", Hubs: hubs, Guard: guard, Bus: BusAddress{Host: "127.0.0.1", Port: 1883}})
-	d.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/media") {
 			body, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
@@ -204,7 +204,8 @@ func (d *door) open(guard Guard, hubs ...*Hub) {
 		}
 		handler.ServeHTTP(w, r)
 	})}
-	go func() { _ = d.server.Serve(ln) }() //nolint:gosec // d.server stays until close
+	d.server = server
+	go func() { _ = server.Serve(ln) }()
 }
 
 func (d *door) close() { _ = d.server.Close() }
