@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -57,12 +58,15 @@ func isPage(r *http.Request) bool {
 	return ok && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// pagePolicy lets the page use what it brought along and nothing else, and lets
-// nobody show it inside a page of theirs.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+// pagePolicy lets the page use what it brought along and nothing else. Only pages
+// that may call as well may show it inside them, a dashboard for one: whoever can
+// lay something over its buttons can have them pressed.
+func (g Guard) pagePolicy() string {
+	return "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors " + strings.Join(append([]string{"'self'"}, g.Origins...), " ")
+}
 
-func servePage(w http.ResponseWriter, r *http.Request) {
+func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	f, ok := page[r.URL.Path]
 	if !ok {
 		refuse(w, http.StatusNotFound, UnknownCommand, "the page has no such part")
@@ -70,7 +74,7 @@ func servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", f.ctype)
-	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Content-Security-Policy", s.cfg.Guard.pagePolicy())
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -393,7 +393,11 @@ func testPageHubs(t *testing.T, b context.Context) {
 
 // The page is small, and says of itself what a browser needs to know.
 func TestPageFiles(t *testing.T) {
-	w := newWeb(t, Guard{Tokens: []TokenHash{HashToken("x")}})
+	guard := Guard{Tokens: []TokenHash{HashToken("x")}, Origins: []string{"http://panel.example:8123"}}
+	w := newWeb(t, guard)
+	if policy := guard.pagePolicy(); !strings.HasSuffix(policy, "; frame-ancestors 'self' http://panel.example:8123") {
+		t.Errorf("the page may be shown by %s", policy)
+	}
 	total := 0
 	for path, f := range page {
 		total += len(f.data)
@@ -401,7 +405,7 @@ func TestPageFiles(t *testing.T) {
 		if res.StatusCode != 200 || body != string(f.data) {
 			t.Errorf("%s: %s", path, res.Status)
 		}
-		for name, want := range map[string]string{"Content-Type": f.ctype, "Content-Security-Policy": pagePolicy, "X-Content-Type-Options": "nosniff",
+		for name, want := range map[string]string{"Content-Type": f.ctype, "Content-Security-Policy": guard.pagePolicy(), "X-Content-Type-Options": "nosniff",
 			"Referrer-Policy": "no-referrer", "Cache-Control": "no-cache", "ETag": f.etag} {
 			if got := res.Header.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)

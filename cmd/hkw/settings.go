@@ -105,7 +105,7 @@ var settings = []setting{
 	{name: setMQTT, kind: kindAddress, byDefault: "127.0.0.1:1883", bus: true, doc: "where the embedded broker listens, `host:port`; clients find it there"},
 	{name: setHTTP, kind: kindAddress, byDefault: "127.0.0.1:8080", doc: "where HTTP listens, `host:port`: the page at /, commands, status and events (see /docs), /healthz, and MQTT over WebSocket at /mqtt"},
 	{name: setHosts, kind: kindList, doc: "`names` besides localhost by which HTTP may be called, separated by commas; * for all"},
-	{name: setOrigins, kind: kindList, doc: "`origins` of pages that may call, as in http://panel.example:8080, separated by commas; over HTTP * for all"},
+	{name: setOrigins, kind: kindList, doc: "`origins` of pages that may call, and show the page of this hub inside them, as in http://panel.example:8080, separated by commas; over HTTP * for all"},
 	{name: setTokens, kind: kindList, secret: true, doc: "a `token` that HTTP asks for, as in Authorization: Bearer TOKEN; repeatable; others on this machine can read a command line, so rather by environment (separated by commas) or file"},
 	{name: setTokenFile, kind: kindPath, doc: "`file` of such tokens, one a line, # begins a comment"},
 	{name: setHashes, kind: kindList, noFlag: true, doc: "SHA-256 of such tokens, in hexadecimal; `hkw token` makes one of each"},
