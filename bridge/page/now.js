@@ -77,7 +77,7 @@ function stateOf(s) {
 	if (p) return ['Playing', 'good'];
 	if (s.suspended) return ['Coming back', 'good'];
 	if (s.paused.length) return ['Paused', 'quiet'];
-	return ['Quiet', 'quiet'];
+	return ['Free', 'quiet'];
 }
 
 export function showNow() {
