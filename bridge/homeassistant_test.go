@@ -64,8 +64,16 @@ type rendering struct {
 func render(t *testing.T, jobs []rendering) []string {
 	t.Helper()
 	program := speakertest.Require(t, "python3")
-	if err := exec.Command(program, "-c", "import jinja2").Run(); err != nil {
-		speakertest.Missing(t, "jinja2", err)
+	// The system's own Python is the one that Debian's packages are for.
+	var lacks error
+	for _, python := range []string{program, "/usr/bin/python3"} {
+		if lacks = exec.Command(python, "-c", "import jinja2").Run(); lacks == nil {
+			program = python
+			break
+		}
+	}
+	if lacks != nil {
+		speakertest.Missing(t, "jinja2", lacks)
 	}
 	cmd := exec.Command(program, "testdata/homeassistant/render.py")
 	cmd.Stdin = bytes.NewReader(marshal(jobs))
