@@ -1,7 +1,7 @@
 package bridge
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"time"
 )
 
@@ -17,13 +17,13 @@ type dedupeKey struct{ topic, id string }
 // firstTime is a command that came with an id.
 type firstTime struct {
 	key     dedupeKey
-	payload []byte
+	payload [sha256.Size]byte // its hash: remembering the bytes would let a flood fill the memory
 	at      time.Time
 	pending *pending // until it has its result
 	result  Result   // without the token
 }
 
-func (f *firstTime) same(payload []byte) bool { return bytes.Equal(f.payload, payload) }
+func (f *firstTime) same(payload []byte) bool { return f.payload == sha256.Sum256(payload) }
 
 // dedupe remembers commands by topic and id, so that one that is sent again
 // (a QoS 1 duplicate, a retry) is answered again and carried out once.
@@ -45,7 +45,7 @@ func (d *dedupe) look(key dedupeKey, now time.Time) (*firstTime, bool) {
 }
 
 func (d *dedupe) add(key dedupeKey, payload []byte, p *pending, now time.Time) {
-	f := &firstTime{key: key, payload: payload, at: now, pending: p}
+	f := &firstTime{key: key, payload: sha256.Sum256(payload), at: now, pending: p}
 	d.byKey[key] = f
 	d.order = append(d.order, f)
 }

@@ -121,6 +121,7 @@ func (h *Hub) finish(key string, r session.Result) {
 	}
 	if p.decorate != nil && r.Code == "" {
 		p.decorate(&res)
+		res.fit()
 	}
 	if p.key != (dedupeKey{}) {
 		h.seen.answered(p.key, res)
@@ -199,7 +200,7 @@ func (h *Hub) publishSnapshot(now time.Time, v session.View) {
 	for _, sv := range v.Speakers {
 		s.Speakers = append(s.Speakers, h.speakerStatus(sv))
 	}
-	h.out.retain("status", marshal(s))
+	h.out.retain("status", s.fitted())
 }
 
 // maxTitle is how much of a title status/title has, in bytes: what microcontrollers
@@ -293,5 +294,5 @@ func publicURL(s string) string {
 		return ""
 	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
+	return shorten(u.String(), maxURL)
 }

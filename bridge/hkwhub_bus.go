@@ -112,7 +112,11 @@ func (b *dialectBus) take(ctx context.Context, m dialectMessage) {
 			}
 		}
 		<-b.slots // before the next call can follow the answer
-		b.send(c.answer(r, refused))
+		answer := c.answer(r, refused)
+		if len(answer.body) > maxMessage {
+			answer = c.refuse(http.StatusBadRequest, "the answer is too long for a message; ask for it over HTTP")
+		}
+		b.send(answer)
 		if r.SessionRef != "" {
 			select {
 			case b.used <- r.SessionRef:

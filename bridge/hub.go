@@ -180,7 +180,7 @@ func New(cfg Config) (*Hub, error) {
 		speakers: map[string]speaker.SpeakerInfo{},
 	}
 	h.feed = newFeed(h.boot)
-	h.out = newOutbox("hkw/"+cfg.Hub+"/", h.feed)
+	h.out = newOutbox("hkw/"+cfg.Hub+"/", h.feed, h.log)
 	h.announcer = newAnnouncer(cfg.HomeAssistant, cfg.Hub, h.out)
 	h.dialect = newDialectBus(h)
 	h.saved = openStore(cfg.DataDir, cfg.Hub, h.log)
@@ -379,7 +379,7 @@ func (h *Hub) handle(r request) {
 // admit takes a command that comes in its time to the core.
 func (h *Hub) admit(a *incoming) {
 	r, cmd, why, p := a.request, a.cmd, a.why, a.pending
-	if p.named {
+	if p.named && (cmd.route == nil || !cmd.route.reads) { // what only asks is asked anew: long lists are not to be remembered
 		p.key = dedupeKey{r.topic, cmd.id}
 		switch first, seen := h.seen.look(p.key, r.at); {
 		case seen && !first.same(r.payload):

@@ -452,3 +452,16 @@ func TestEngineFailures(t *testing.T) {
 		t.Errorf("%d items are kept", len(b.hub.items))
 	}
 }
+
+// What only asks is asked anew: remembering its long answers would fill the memory.
+func TestQuestionsAreNotRemembered(t *testing.T) {
+	b := newBench(t)
+	for range 2 {
+		if r := b.result(b.publish("ping", `{"id":"a"}`)); r.Repeated || r.Outcome != session.OutcomeDone {
+			t.Errorf("asked again: %+v", r)
+		}
+	}
+	if n := len(b.hub.seen.order); n != 0 {
+		t.Errorf("%d questions are remembered", n)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Bounds of the outbox.
@@ -34,6 +36,7 @@ type message struct {
 type outbox struct {
 	prefix string // hkw/<hub>/
 	feed   *feed  // gets all of status and event too
+	log    zerolog.Logger
 
 	mu       sync.Mutex
 	retained map[string][]byte
@@ -45,14 +48,17 @@ type outbox struct {
 	ready    chan struct{}
 }
 
-func newOutbox(prefix string, f *feed) *outbox {
-	return &outbox{prefix: prefix, feed: f, retained: map[string][]byte{}, outside: map[string][]byte{}, ready: make(chan struct{}, 1)}
+func newOutbox(prefix string, f *feed, log zerolog.Logger) *outbox {
+	return &outbox{prefix: prefix, feed: f, log: log, retained: map[string][]byte{}, outside: map[string][]byte{}, ready: make(chan struct{}, 1)}
 }
 
 // retain sets what stands on a retained topic; an empty payload removes it.
 func (o *outbox) retain(topic string, payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.tooLarge(topic, payload) {
+		return
+	}
 	if len(payload) == 0 {
 		delete(o.retained, topic)
 	} else {
@@ -68,6 +74,9 @@ func (o *outbox) retain(topic string, payload []byte) {
 func (o *outbox) send(topic string, payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.tooLarge(topic, payload) {
+		return
+	}
 	if strings.HasPrefix(topic, "event/") { // results are for the asker
 		o.feed.publish(topic, payload)
 	}
@@ -75,6 +84,16 @@ func (o *outbox) send(topic string, payload []byte) {
 	if !o.live && len(o.queue) > maxKept {
 		o.queue = slices.Delete(o.queue, 0, len(o.queue)-maxKept)
 	}
+}
+
+// tooLarge tells whether a payload would end the connection, and is left out. Those
+// who write see to it that none is; this is for what they overlooked.
+func (o *outbox) tooLarge(topic string, payload []byte) bool {
+	if len(payload) <= maxMessage {
+		return false
+	}
+	o.log.Error().Str("topic", topic).Int("bytes", len(payload)).Int("most", maxMessage).Msg("too large to be published")
+	return true
 }
 
 func (o *outbox) push(m message) {
@@ -145,7 +164,7 @@ func (o *outbox) all() map[string][]byte {
 func (o *outbox) announce(topic string, payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if bytes.Equal(o.outside[topic], payload) {
+	if bytes.Equal(o.outside[topic], payload) || o.tooLarge(topic, payload) {
 		return
 	}
 	o.outside[topic] = payload

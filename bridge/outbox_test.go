@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strconv"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 func topics(ms []message) (ts []string) {
@@ -20,7 +22,7 @@ func topics(ms []message) (ts []string) {
 // A connection begins with the whole truth: what is stale is cleared, and
 // "online" comes last.
 func TestOutboxAttach(t *testing.T) {
-	o := newOutbox("hkw/home/", newFeed("boot"))
+	o := newOutbox("hkw/home/", newFeed("boot"), zerolog.Nop())
 	o.retain("status", []byte("s"))
 	o.retain("status/title", []byte("t"))
 	o.retain("status/title", nil)
@@ -42,7 +44,7 @@ func TestOutboxAttach(t *testing.T) {
 
 // What was not acknowledged comes again, but never an old status.
 func TestOutboxDetach(t *testing.T) {
-	o := newOutbox("hkw/home/", newFeed("boot"))
+	o := newOutbox("hkw/home/", newFeed("boot"), zerolog.Nop())
 	o.attach(nil, nil)
 	o.retain("status", []byte("old"))
 	o.send("result/a", []byte("a"))
@@ -66,7 +68,7 @@ func TestOutboxDetach(t *testing.T) {
 
 // A connection that does not drain is given up instead of growing without bound.
 func TestOutboxOverrun(t *testing.T) {
-	o := newOutbox("hkw/home/", newFeed("boot"))
+	o := newOutbox("hkw/home/", newFeed("boot"), zerolog.Nop())
 	o.attach(nil, nil)
 	for range maxQueued {
 		o.send("event/playback", []byte("x"))
@@ -78,7 +80,7 @@ func TestOutboxOverrun(t *testing.T) {
 
 // A connection that is behind is spared what is no longer true.
 func TestOutboxBacklog(t *testing.T) {
-	o := newOutbox("hkw/home/", newFeed("boot"))
+	o := newOutbox("hkw/home/", newFeed("boot"), zerolog.Nop())
 	o.attach(nil, nil)
 	for i := range 10 * backlog {
 		o.retain("status", []byte(strconv.Itoa(i)))

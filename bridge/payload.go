@@ -25,7 +25,7 @@ type Media struct {
 	Album    string  `json:"album,omitempty"`    // from its tags
 	Duration float64 `json:"duration,omitempty"` // seconds; absent if unknown or endless
 	Path     string  `json:"path,omitempty"`     // below the library's folder
-	URL      string  `json:"url,omitempty"`      // without credentials and query
+	URL      string  `json:"url,omitempty"`      // without credentials and query, shortened if it is long
 }
 
 // Playback is one playback, in status, events and results.
@@ -55,6 +55,7 @@ type Status struct {
 	Suspended *Playback           `json:"suspended"`            // the music beneath an announcement, held or ducked
 	Paused    []Playback          `json:"paused"`               // what was paused and can be resumed, oldest first
 	Queue     []Playback          `json:"queue"`                // what prepares or waits, next first
+	More      int                 `json:"more,omitempty"`       // how many of `paused` and `queue` have no room here: the first of the one, the last of the other
 	Priority  *int                `json:"priority"`             // at which the hub is held; null while it is free
 	Speakers  []SpeakerStatus     `json:"speakers"`             // every speaker of the hub, by id
 	Volume    int                 `json:"volume"`               // 0 to 50, the mean of the speakers' own volumes
