@@ -54,6 +54,9 @@ const bornPayload = "online"
 // device is the name of the hub in discovery topics and unique ids.
 func (h HomeAssistant) device(hub string) string { return "hkw_" + hub }
 
+// uniqueID is that of the entity of a component.
+func (h HomeAssistant) uniqueID(hub, key string) string { return h.device(hub) + "_" + key }
+
 func (h HomeAssistant) deviceTopic(hub string) string {
 	return h.Prefix + "/device/" + h.device(hub) + "/config"
 }
@@ -139,6 +142,8 @@ type announcer struct {
 	leaving  map[string]leaving
 	gone     map[string]string // components that were announced once: their platforms
 	timer    *time.Timer
+	greeting *time.Timer // until the announcement is made again
+	closed   bool
 }
 
 // leaving is a component that is no longer there, and when it is taken back.
@@ -152,8 +157,12 @@ type leaving struct {
 // server that restarts, or a hub, has all its speakers again soon.
 const takeBackAfter = time.Minute
 
-// maxLeaving bounds what waits for that; an announcement must not grow without end.
-const maxLeaving = 64
+// Bounds of what waits for that, or has been taken back: an announcement must not
+// grow without end, and what the broker has of earlier runs anybody may have put there.
+const (
+	maxLeaving     = 128
+	maxLeavingSize = 1 << 10 // bytes of a component; a larger one is taken back at once
+)
 
 func newAnnouncer(cfg HomeAssistant, hub string, out *outbox) *announcer {
 	a := &announcer{cfg: cfg, hub: hub, out: out, leaving: map[string]leaving{}, gone: map[string]string{}}
@@ -188,11 +197,15 @@ func (a *announcer) set(entities map[string]haEntity) {
 // leave begins to take back those of the components that are not there.
 func (a *announcer) leave(components map[string]json.RawMessage) {
 	for key, c := range components {
-		if _, there := a.entities[key]; !there && len(a.leaving) < maxLeaving {
+		switch _, there := a.entities[key]; {
+		case there || len(a.leaving)+len(a.gone) >= maxLeaving:
+		case len(c) > maxLeavingSize:
+			a.takenBack(key, c)
+		default:
 			a.leaving[key] = leaving{c, time.Now().Add(takeBackAfter)}
 		}
 	}
-	if len(a.leaving) > 0 && a.timer == nil {
+	if len(a.leaving) > 0 && a.timer == nil && !a.closed {
 		a.timer = time.AfterFunc(takeBackAfter, a.takeBack)
 	}
 }
@@ -201,8 +214,8 @@ func (a *announcer) leave(components map[string]json.RawMessage) {
 func (a *announcer) takeBack() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.timer == nil {
-		return // closed
+	if a.closed {
+		return
 	}
 	var next time.Time
 	for key, l := range a.leaving {
@@ -212,10 +225,8 @@ func (a *announcer) takeBack() {
 			}
 			continue
 		}
-		var e haEntity
-		_ = json.Unmarshal(l.component, &e) // it was one before
-		a.gone[key] = e.Platform
 		delete(a.leaving, key)
+		a.takenBack(key, l.component)
 	}
 	if a.timer = nil; !next.IsZero() {
 		a.timer = time.AfterFunc(time.Until(next), a.takeBack)
@@ -223,14 +234,42 @@ func (a *announcer) takeBack() {
 	a.write()
 }
 
+// takenBack notes that a component is announced as gone from now on.
+func (a *announcer) takenBack(key string, component json.RawMessage) {
+	var e haEntity
+	_ = json.Unmarshal(component, &e) // it was one before
+	a.gone[key] = e.Platform
+}
+
 // close ends what would be taken back later.
 func (a *announcer) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.timer != nil {
-		a.timer.Stop()
-		a.timer = nil
+	a.closed = true
+	for _, t := range []*time.Timer{a.timer, a.greeting} {
+		if t != nil {
+			t.Stop()
+		}
 	}
+}
+
+// bornPause is how often at most the announcement is made again: it is long, and
+// whoever may publish can say that Home Assistant has come.
+const bornPause = time.Second
+
+// born announces everything once more: Home Assistant says that it has come.
+func (a *announcer) born() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.greeting != nil || a.closed {
+		return
+	}
+	a.greeting = time.AfterFunc(bornPause, func() {
+		a.mu.Lock()
+		a.greeting = nil
+		a.mu.Unlock()
+		a.out.announceAgain()
+	})
 }
 
 // found tells what an earlier run has announced on the hub's own topic. Where that
@@ -245,12 +284,22 @@ func (a *announcer) found(payload []byte) {
 	for key, c := range old.Components {
 		var e haEntity
 		_, leaves := a.leaving[key]
-		if json.Unmarshal(c, &e) != nil || e.UniqueID == "" || e.Platform == "" || leaves || a.gone[key] != "" {
+		if json.Unmarshal(c, &e) != nil || !a.made(key, e) || leaves || a.gone[key] != "" {
 			delete(old.Components, key) // it is taken back already, or about to be
 		}
 	}
 	a.leave(old.Components)
 	a.write()
+}
+
+// maxKey is how many bytes the key of a component has at most: there is a speaker's
+// id in it.
+const maxKey = 100
+
+// made tells whether a component looks like one that a run of this hub has made.
+func (a *announcer) made(key string, e haEntity) bool {
+	return e.UniqueID == a.cfg.uniqueID(a.hub, key) && len(key) <= maxKey &&
+		e.Platform != "" && len(e.Platform) <= 32 && strings.Trim(e.Platform, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
 func (a *announcer) write() {

@@ -48,7 +48,7 @@ func (c *client) greetOutside(ctx context.Context, paho mqtt.Client, got *arriva
 func (c *client) receiveOutside(m mqtt.Message, got *arrivals) {
 	if slices.Contains(c.home.cfg.births(), m.Topic()) {
 		if !m.Retained() && string(m.Payload()) == bornPayload {
-			c.out.announceAgain()
+			c.home.born()
 		}
 		return
 	}

@@ -16,6 +16,7 @@ const (
 	maxChoices       = 100 // presets, and tones, that are offered
 	maxChoiceBytes   = 255 // of one; the longest state that Home Assistant keeps
 	maxEntitySpeaker = 32  // speakers that get entities of their own
+	maxEntityName    = 100 // bytes of the name that a speaker has there
 )
 
 // commandExpiry is how old, in seconds, a command of Home Assistant may get at the
@@ -42,7 +43,7 @@ func (h *Hub) entities() map[string]haEntity {
 	all := map[string]haEntity{}
 	add := func(key, platform, name, icon string, e haEntity) {
 		e.Platform, e.Name, e.Icon = platform, name, "mdi:"+icon
-		e.UniqueID = h.cfg.HomeAssistant.device(h.cfg.Hub) + "_" + key
+		e.UniqueID = h.cfg.HomeAssistant.uniqueID(h.cfg.Hub, key)
 		if e.EntityID == "" {
 			e.EntityID = key
 		}
@@ -61,7 +62,7 @@ func (h *Hub) entities() map[string]haEntity {
 	h.addStates(add)
 	speakers := slices.SortedFunc(maps.Values(h.speakers), func(a, b speaker.SpeakerInfo) int { return cmp.Compare(a.ID, b.ID) })
 	for _, sp := range speakers[:min(len(speakers), maxEntitySpeaker)] {
-		h.addSpeaker(add, sp.ID, cmp.Or(sp.Name, sp.ID))
+		h.addSpeaker(add, sp.ID, shorten(cmp.Or(sp.Name, sp.ID), maxEntityName))
 	}
 	return all
 }

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"hkw/session"
 	"hkw/speaker"
 	"hkw/speaker/library"
@@ -332,7 +334,7 @@ func TestHomeAssistantTakesBack(t *testing.T) {
 
 // Only topics of the hub's own name are cleared.
 func TestHomeAssistantClearsItsOwnOnly(t *testing.T) {
-	off := newAnnouncer(HomeAssistant{}, "home", newOutbox("hkw/home/", newFeed("b")))
+	off := newAnnouncer(HomeAssistant{}, "home", newOutbox("hkw/home/", newFeed("b"), zerolog.Nop()))
 	for said, want := range map[string]string{
 		"homeassistant":    "homeassistant/device/hkw_home/config",
 		"old media_player": "old/device/hkw_home/config homeassistant/media_player/hkw_home/config",
@@ -342,7 +344,7 @@ func TestHomeAssistantClearsItsOwnOnly(t *testing.T) {
 			t.Errorf("%q: clears %q", said, got)
 		}
 	}
-	on := newAnnouncer(HomeAssistant{Prefix: "ha"}, "home", newOutbox("hkw/home/", newFeed("b")))
+	on := newAnnouncer(HomeAssistant{Prefix: "ha"}, "home", newOutbox("hkw/home/", newFeed("b"), zerolog.Nop()))
 	on.set(map[string]haEntity{})
 	if got := on.abandoned([]byte("homeassistant")); !slices.Equal(got, []string{"homeassistant/device/hkw_home/config"}) || len(on.abandoned([]byte("ha"))) > 0 {
 		t.Errorf("moved: clears %q", got)
