@@ -103,8 +103,8 @@ func (q *quiet) concerned(priority int) bool { return q.active && priority < q.P
 // shows is different. It asks the calendar only when a border has been passed,
 // or the clock been put back.
 func (q *quiet) look(now time.Time) bool {
-	before := q.view()
-	if q.Hours != nil && (q.since.IsZero() || now.Before(q.since) || !q.next.IsZero() && !now.Before(q.next)) {
+	before, back := q.view(), now.Before(q.since)
+	if q.Hours != nil && (q.since.IsZero() || back || !q.next.IsZero() && !now.Before(q.next)) {
 		q.in, q.next = q.Hours.At(now)
 		// Without the monotonic reading: it is compared with the wall alone.
 		q.since = time.Unix(now.Unix(), int64(now.Nanosecond()))
@@ -113,8 +113,8 @@ func (q *quiet) look(now time.Time) bool {
 	case q.mode == QuietAuto:
 	case !q.until.IsZero() && !now.Before(q.until):
 		q.mode, q.until = QuietAuto, time.Time{}
-	case q.until.IsZero() && q.Hours != nil && !q.next.IsZero():
-		q.until = q.Hours.End(now)
+	case (q.until.IsZero() || back) && q.Hours != nil && !q.next.IsZero():
+		q.until = q.Hours.End(now) // anew if it was taken from a clock that was ahead
 	}
 	q.active = q.mode == QuietOn || q.mode == QuietAuto && q.in
 	return q.view() != before

@@ -27,6 +27,9 @@ func TestQuietClock(t *testing.T) {
 		{"slept over the end", "", at(5, 3), true, QuietAuto, at(5, 7)},
 		{"switched on by day", QuietOn, at(5, 12), true, QuietOn, at(6, 7)},
 		{"and back", QuietAuto, at(5, 13), false, QuietAuto, at(5, 22)},
+		{"a clock that is years ahead", "", time.Date(2046, 6, 5, 12, 0, 0, 0, time.UTC), false, QuietAuto, time.Date(2046, 6, 5, 22, 0, 0, 0, time.UTC)},
+		{"switched off meanwhile", QuietOff, time.Date(2046, 6, 5, 12, 0, 0, 0, time.UTC), false, QuietOff, time.Date(2046, 6, 6, 7, 0, 0, 0, time.UTC)},
+		{"put right, and off until tomorrow", "", at(6, 12), false, QuietOff, at(7, 7)},
 	} {
 		if step.mode != "" {
 			q.mode, q.until = step.mode, time.Time{}
