@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"hash/maphash"
 	"math"
 	"time"
@@ -252,6 +253,17 @@ func (p *pacer) hold(a *incoming) (older *incoming, ok bool) {
 	return older, true
 }
 
+// waiting finds the command that waits already and of which this is a repetition,
+// by its id: it has one result.
+func (p *pacer) waiting(a *incoming) *incoming {
+	for _, h := range p.held {
+		if a.pending.named && h.pending.named && h.cmd.id == a.cmd.id && h.request.topic == a.request.topic && bytes.Equal(h.request.payload, a.request.payload) {
+			return h
+		}
+	}
+	return nil
+}
+
 // burst is a run of refusals. Only its first is told to everyone.
 type burst struct {
 	began, last time.Time
@@ -327,6 +339,11 @@ func (h *Hub) tooFast(a *incoming) bool {
 		return false
 	}
 	if a.why == nil && a.cmd.route.latest { // all of them share their buckets: none overtakes one that waits
+		if first := p.waiting(a); first != nil {
+			delete(h.pending, a.cmd.key)
+			first.pending.waiters = append(first.pending.waiters, a.pending.waiters...)
+			return true
+		}
 		older, held := p.hold(a)
 		if older != nil {
 			h.hush(older, wait, &p.floods, "values came faster than they can be set; a newer one took its place")

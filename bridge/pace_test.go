@@ -341,6 +341,25 @@ func TestValuesKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// A value that waits and comes again under its id, as a broker may repeat it, has
+// one result.
+func TestAWaitingValueThatIsRepeated(t *testing.T) {
+	b, _ := paced(t)
+	now := time.Now()
+	for range topicBurst {
+		b.at(now, "volume", "1")
+	}
+	said := b.at(now, "volume", `{"id":"a","volume":2}`)
+	said = append(said, b.at(now, "volume", `{"id":"a","volume":2}`)...)
+	said = append(said, b.pass(now.Add(time.Second))...)
+	if r := b.results(said); len(r) != 1 || r[0].ID != "a" || r[0].Outcome != session.OutcomeDone {
+		t.Errorf("results %+v", r)
+	}
+	if len(b.hub.pending) != 0 {
+		t.Errorf("%d commands are pending", len(b.hub.pending))
+	}
+}
+
 // What waits when the hub ends is answered.
 func TestShutDownAnswersHeldValues(t *testing.T) {
 	b, _ := paced(t)
