@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -35,16 +37,15 @@ type supervisor struct {
 // supervise makes the supervisor of a process that systemd started with
 // Type=notify, or returns nil if nobody wants to be told.
 func (a *app) supervise() *supervisor {
-	if told, err := daemon.SdNotify(false, "STATUS=Starting"); !told {
-		if err != nil {
-			a.log.Warn().Err(err).Msg("systemd cannot be told how it is")
-		}
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
 		return nil
 	}
-	s := &supervisor{log: a.log.With().Str("component", "systemd").Logger(), notify: func(state string) error {
-		_, err := daemon.SdNotify(false, state)
-		return err
-	}}
+	s := &supervisor{log: a.log.With().Str("component", "systemd").Logger(), notify: func(state string) error { return notify(socket, state) }}
+	if err := s.notify("STATUS=Starting"); err != nil {
+		s.log.Warn().Err(err).Msg("systemd cannot be told how it is")
+		return nil
+	}
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		s.log.Warn().Err(err).Msg("no watchdog")
@@ -54,6 +55,24 @@ func (a *app) supervise() *supervisor {
 		s.hubs = append(s.hubs, h)
 	}
 	return s
+}
+
+// notifyLimit is how long the socket may take to accept a message: one that nobody
+// reads is full after a few, and must hold up neither the start nor the end.
+const notifyLimit = 100 * time.Millisecond
+
+// notify sends a state to systemd's socket, as sd_notify(3) does.
+func notify(socket, state string) error {
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.SetWriteDeadline(time.Now().Add(notifyLimit)); err != nil {
+		return err
+	}
+	_, err = c.Write([]byte(state))
+	return err
 }
 
 // run tells until ctx is done. The program is ready when every hub is on the bus,

@@ -187,3 +187,22 @@ func isTimeout(err error) bool {
 	var n net.Error
 	return errors.As(err, &n) && n.Timeout()
 }
+
+// A socket that nobody reads is full soon; who tells it something goes on all the same.
+func TestNotifySocketIsFull(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such sockets")
+	}
+	path := filepath.Join(t.TempDir(), "n")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	for range 100_000 {
+		if notify(path, "STATUS=Serving") != nil {
+			return
+		}
+	}
+	t.Error("it is never full")
+}
