@@ -111,7 +111,7 @@ func (a *app) Run(ctx context.Context) (err error) {
 			defer close(drained)
 			shutDown(a.server)
 		})
-		err := a.server.Serve(bridge.Lenient(httpListener))
+		err := a.server.Serve(bridge.Lenient(share(httpListener, maxConnections)))
 		if stop() {
 			close(drained)
 		}
