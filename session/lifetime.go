@@ -169,7 +169,7 @@ func (c *Core) open(in Open) {
 		return
 	}
 	if id, ok := c.unknown(in.Speakers); ok {
-		c.refuse(in.Request, nil, SpeakerNotFound, "there is no speaker "+id)
+		c.refuse(in.Request, nil, SpeakerNotFound, c.noSpeaker(id))
 		return
 	}
 	s := c.addSession(&session{

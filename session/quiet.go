@@ -203,7 +203,7 @@ func (c *Core) setMute(in SetMute) {
 	if in.Speaker != "" {
 		at, known := c.findSpeaker(in.Speaker)
 		if !known {
-			c.refuse(in.Request, s, SpeakerNotFound, "there is no speaker "+in.Speaker)
+			c.refuse(in.Request, s, SpeakerNotFound, c.noSpeaker(in.Speaker))
 			return
 		}
 		mute = &c.speakers[at].mute
@@ -232,7 +232,7 @@ func (c *Core) setQuiet(in SetQuiet) {
 	if in.Speaker != "" {
 		at, known := c.findSpeaker(in.Speaker)
 		if !known {
-			c.refuse(in.Request, s, SpeakerNotFound, "there is no speaker "+in.Speaker)
+			c.refuse(in.Request, s, SpeakerNotFound, c.noSpeaker(in.Speaker))
 			return
 		}
 		q = &c.speakers[at].quiet

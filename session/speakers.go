@@ -62,6 +62,18 @@ func (c *Core) unknown(ids []string) (string, bool) {
 	return "", false
 }
 
+// noSpeaker tells a person that an id is no speaker's, and whose there are.
+func (c *Core) noSpeaker(id string) string {
+	if len(c.speakers) == 0 {
+		return "there is no speaker " + id + "; the hub has none"
+	}
+	ids := make([]string, 0, len(c.speakers))
+	for _, sp := range c.speakers {
+		ids = append(ids, sp.id)
+	}
+	return "there is no speaker " + id + "; the hub has " + strings.Join(ids, ", ")
+}
+
 // choose reads the selection that a command carries for one playback; given is
 // false if it carries none.
 func (c *Core) choose(ids []string, all bool) (chosen selection, given bool, code Code, message string) {
@@ -69,7 +81,7 @@ func (c *Core) choose(ids []string, all bool) (chosen selection, given bool, cod
 		return selection{}, false, "", ""
 	}
 	if id, ok := c.unknown(ids); ok && !all {
-		return selection{}, true, SpeakerNotFound, "there is no speaker " + id
+		return selection{}, true, SpeakerNotFound, c.noSpeaker(id)
 	}
 	return selectionOf(all, ids), true, "", ""
 }
@@ -153,7 +165,7 @@ func (c *Core) setSpeakers(in SetSpeakers) {
 		for _, id := range ids {
 			// What is selected may be away from the hub and still be removed.
 			if _, known := c.findSpeaker(id); !known && !slices.Contains(s.selection.ids, id) {
-				c.refuse(in.Request, s, SpeakerNotFound, "there is no speaker "+id)
+				c.refuse(in.Request, s, SpeakerNotFound, c.noSpeaker(id))
 				return
 			}
 		}
@@ -198,7 +210,7 @@ func (c *Core) setVolume(in SetVolume) {
 	if in.Speaker != "" {
 		at, known := c.findSpeaker(in.Speaker)
 		if !known {
-			c.refuse(in.Request, s, SpeakerNotFound, "there is no speaker "+in.Speaker)
+			c.refuse(in.Request, s, SpeakerNotFound, c.noSpeaker(in.Speaker))
 			return
 		}
 		targets = c.speakers[at : at+1]
