@@ -49,7 +49,7 @@ func (p *playback) decode(ctx context.Context, tell func(decoded)) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	err = fmt.Errorf("%w: %w", ErrMedia, err)
+	err = unplayable(err)
 	tell(decoded{err: err, fatal: true, seek: d.seek})
 	if d.told {
 		d.ring.finish(err) // what was decoded is still heard

@@ -3,6 +3,7 @@ package speaker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"strings"
@@ -325,6 +326,7 @@ func TestBadSources(t *testing.T) {
 		"panics on opening": {s: &sound{opened: func(context.Context) error { panic("boom") }}},
 		"panics at once":    {s: &sound{frames: second, read: func(int64) error { panic("boom") }}},
 		"is empty":          {s: &sound{}},
+		"says it by itself": {s: &sound{opened: func(context.Context) error { return fmt.Errorf("%w: %w", speaker.ErrMedia, boom) }}, want: boom},
 		"breaks at once":    {s: &sound{frames: second, read: func(int64) error { return boom }}, want: boom},
 		"panics in the midst": {begins: true, s: &sound{frames: 9 * second, read: func(at int64) error {
 			if at > 3*second {
@@ -351,6 +353,9 @@ func TestBadSources(t *testing.T) {
 				r := h.await(speaker.ReportFailed, "a")
 				if !errors.Is(r.Err, speaker.ErrMedia) || c.want != nil && !errors.Is(r.Err, c.want) {
 					t.Errorf("it failed with %v", r.Err)
+				}
+				if n := strings.Count(r.Err.Error(), speaker.ErrMedia.Error()); n != 1 {
+					t.Errorf("it is said %d times: %v", n, r.Err)
 				}
 				if c.begins && r.Position < 3*time.Second {
 					t.Errorf("it failed at %v, before what it had was heard", r.Position)

@@ -272,7 +272,7 @@ func (e *Engine) decoded(p *playback, d decoded) {
 			frame = p.atHold
 		}
 		e.cfg.Report(Report{
-			Kind: ReportSeeked, Playback: p.id, Err: fmt.Errorf("%w: %w", ErrMedia, d.err),
+			Kind: ReportSeeked, Playback: p.id, Err: unplayable(d.err),
 			Position: FramesToDuration(frame), At: time.Now(),
 		})
 	case d.seek:
