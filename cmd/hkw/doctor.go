@@ -138,20 +138,23 @@ func (d *doctor) hubs(ctx context.Context) {
 		}
 		d.running = true
 		d.add("hub "+h.name, levelOK, "online", "")
-		d.speakers(status)
+		d.speakers(ctx, status)
 	}
 }
 
 // speakers judges the speakers of a hub that runs.
-func (d *doctor) speakers(status bridge.Status) {
-	heard := false
+func (d *doctor) speakers(ctx context.Context, status bridge.Status) {
+	o := &output{opened: map[string]speaker.Driver{}}
+	defer func() { _ = o.close() }()
+	heard, do := false, doAboutSpeakers
 	for _, sp := range status.Speakers {
 		check := "speaker " + sp.ID
 		switch {
 		case !sp.Available:
-			d.add(check, levelWarning, strings.TrimSuffix("cannot be heard: "+sp.Error, ": "), doAboutDriver(sp.Driver))
+			d.add(check, levelWarning, strings.TrimSuffix("cannot be heard: "+sp.Error, ": "), aboutSpeaker(ctx, o, sp.Driver, sp.Error))
 		case sp.Warning != "":
-			d.add(check, levelNote, sp.Warning, doAboutDriver(driverPulse))
+			do = doAboutDriver(driverPulse)
+			d.add(check, levelNote, sp.Warning, do)
 		case sp.Driver == driverNull:
 			d.add(check, levelNote, "plays into the void, as configured", "")
 		default:
@@ -160,7 +163,7 @@ func (d *doctor) speakers(status bridge.Status) {
 		}
 	}
 	if !heard {
-		d.add("sound of hub "+status.Hub, levelProblem, "none of its speakers can be heard", doAboutDriver(driverPulse))
+		d.add("sound of hub "+status.Hub, levelProblem, "none of its speakers can be heard", do)
 	}
 }
 
@@ -208,9 +211,9 @@ func (d *doctor) isHub(ctx context.Context, address string) bool {
 func (d *doctor) sound(ctx context.Context, hub hubConfig) {
 	o := &output{opened: map[string]speaker.Driver{}}
 	defer func() { _ = o.close() }()
-	heard := false
+	heard, do := false, doAboutSpeakers
 	if hub.speakers == nil {
-		heard = d.discovered(ctx, o)
+		heard, do = d.discovered(ctx, o), doAboutDriver(driverPulse)
 	}
 	for _, s := range hub.speakers {
 		if s.driver == driverNull {
@@ -219,14 +222,14 @@ func (d *doctor) sound(ctx context.Context, hub hubConfig) {
 		}
 		err := try(ctx, o.driver(s.driver, zerolog.Nop()), s.target(d.cfg.env))
 		if err != nil {
-			d.add("speaker "+s.name, levelWarning, oneLine(err), doAboutDriver(s.driver))
+			d.add("speaker "+s.name, levelWarning, oneLine(err), aboutSpeaker(ctx, o, s.driver, err.Error()))
 			continue
 		}
 		heard = true
 		d.add("speaker "+s.name, levelOK, strings.TrimSuffix(s.driver+" "+s.argument, " "), "")
 	}
 	if !heard {
-		d.add("sound of hub "+hub.name, levelProblem, "nothing would be heard", doAboutDriver(driverPulse))
+		d.add("sound of hub "+hub.name, levelProblem, "nothing would be heard", do)
 	}
 }
 
@@ -273,6 +276,27 @@ func try(ctx context.Context, d speaker.Driver, target string) error {
 		return err
 	}
 	return sink.Close()
+}
+
+// doAboutSpeakers is said of a hub whose own speakers are all silent.
+const doAboutSpeakers = "name a speaker that can be heard with --speaker"
+
+// aboutSpeaker says what to do about a speaker: where a sound server answers that does not
+// have it, what else it has.
+func aboutSpeaker(ctx context.Context, o *output, driver, problem string) string {
+	k, _ := driverByName(driver)
+	if !k.discover || !strings.HasPrefix(problem, speaker.ErrNoSuchSpeaker.Error()) {
+		return doAboutDriver(driver)
+	}
+	found, err := targets(ctx, o.driver(driver, zerolog.Nop()))
+	if err != nil {
+		return doAboutDriver(driver)
+	}
+	var list []string
+	for _, t := range found {
+		list = append(list, fmt.Sprintf("%s:%s (%s)", driver, t.ID, t.Description))
+	}
+	return "name one that is there in its --speaker: " + strings.Join(list, ", ")
 }
 
 func doAboutDriver(driver string) string {
@@ -330,6 +354,7 @@ func (d *doctor) decoder(ctx context.Context) {
 		d.add("ffmpeg", levelWarning, path+" does not run: "+err.Error(), "install it anew; wav, mp3, flac and ogg vorbis play without it")
 		return
 	}
+	first, _, _ = strings.Cut(first, " Copyright")
 	d.add("ffmpeg", levelOK, path+", "+strings.TrimSpace(first), "")
 }
 

@@ -33,6 +33,10 @@ func TestPulse(t *testing.T) {
 	if code != 0 || found["sound output"].Level != levelOK || !strings.Contains(found["sound output"].Found, "pulse:") {
 		t.Errorf("doctor: %d %+v", code, found)
 	}
+	_, found = examine(t, emptyEnv(t), "--mqtt-listen", "127.0.0.1:1", "--http-listen", "127.0.0.1:0", "--speaker", "a=pulse:HALL")
+	if f := found["speaker a"]; f.Level != levelWarning || !strings.Contains(f.Do, "pulse:hall (HALL), pulse:kitchen (KITCHEN)") {
+		t.Errorf("doctor does not say which sinks there are: %+v", f)
+	}
 	b := serveWith(t, &program{env: emptyEnv(t), terminal: true})
 	b.stdout.waitFor(t, "hall (pulse: HALL), volume 35", "kitchen (pulse: KITCHEN), volume 35")
 	recording := server.Record(t, "hall")
