@@ -100,6 +100,7 @@ func TestRefusedConfiguration(t *testing.T) {
 		{"key twice, spelled differently", "mqtt-listen: a\nmqtt_listen: b\n", nil, nil, []string{"config.yaml:2: mqtt_listen", "twice"}},
 		{"no mapping", "- a\n", nil, nil, []string{"config.yaml:1: "}},
 		{"no YAML", "a: [\n", nil, nil, []string{"config.yaml"}},
+		{"a tab", "quiet:\n\tfrom: x\n", nil, nil, []string{"config.yaml", "line 2", "tab"}},
 		{"two documents", "hub: a\n---\nhub: b\n", nil, nil, []string{"second document"}},
 		{"a list where one is meant", "hub: [a]\n", nil, nil, []string{"config.yaml:1: hub", "single"}},
 		{"value in the file", "hub: a\nhttp_listen: nonsense\n", nil, nil, []string{"config.yaml:2: http_listen", "host:port", `"nonsense"`}},

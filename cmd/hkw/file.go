@@ -28,6 +28,8 @@ func parseFile(path string, data []byte) (map[string]given, error) {
 	var doc, more yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
+	} else if err != nil && bytes.ContainsRune(data, '\t') {
+		return nil, usageError("%s: %w; is it a tab? YAML is indented by spaces", path, err)
 	} else if err != nil {
 		return nil, usageError("%s: %w", path, err)
 	}
