@@ -57,7 +57,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"resume"}, exitRejected, "", "hkw: resume: rejected, NothingToResume*\n"},
 		{[]string{"session", "close", "12345"}, exitRejected, "", "hkw: session/close: rejected, SessionNotFound*\n"},
 		{[]string{"media", "west"}, exitOK, "ID           TITLE        ARTIST  ALBUM  LENGTH\nwestminster  Westminster                 0:0*\n1 of 1\n", ""},
-		{[]string{"media", "no", "such"}, exitOK, "0 of 0\n", ""},
+		{[]string{"media", "no", "such"}, exitOK, "nothing found; `hkw media` without words lists all\n", ""},
 		{[]string{"media", "--limit", "0"}, exitRejected, "", "hkw: media: rejected, InvalidCommand: \"limit\"*\n"},
 	}
 	for _, tt := range tests {

@@ -47,6 +47,9 @@ func mediaTable(a answer) string {
 	if a.Total != nil {
 		total = *a.Total
 	}
+	if total == 0 {
+		return "nothing found; `hkw media` without words lists all"
+	}
 	return fmt.Sprintf("%s%d of %d", s.String(), len(a.List), total)
 }
 
