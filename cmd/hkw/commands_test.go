@@ -182,6 +182,9 @@ func TestWebSocket(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	if _, stdout, _ := command(t, emptyEnv(t), "help", "play"); !strings.Contains(stdout, "  -h, --help     ") || strings.Contains(stdout, "default 0s") {
+		t.Errorf("switches of play are not plain:\n%s", stdout)
+	}
 	code, stdout, _ := command(t, emptyEnv(t), "help")
 	if code != 0 {
 		t.Errorf("exit code %d", code)

@@ -68,3 +68,16 @@ func readFlags(flags *pflag.FlagSet) map[string]given {
 	})
 	return found
 }
+
+// usages is the help on flags, without pflag's [=true|false] at each that is a switch.
+func usages(flags *pflag.FlagSet) string {
+	shown := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.VisitAll(func(f *pflag.Flag) {
+		plain := *f
+		if f.Value.Type() == "bool" {
+			plain.Value = struct{ pflag.Value }{f.Value}
+		}
+		shown.AddFlag(&plain)
+	})
+	return shown.FlagUsages()
+}

@@ -112,6 +112,8 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.watchCommand(), p.mediaCommand(), p.doctorCommand(), p.healthCommand(), p.configCommand(), p.tokenCommand(), p.versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
+	cobra.AddTemplateFunc("usages", usages)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".LocalFlags.FlagUsages", "usages .LocalFlags"))
 	return root
 }
 
