@@ -26,10 +26,17 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
+// called is how a person starts this program.
+var called = "hkw"
+
 func main() {
+	if path, err := os.Executable(); err == nil && strings.Contains(path, "go-build") {
+		called = "go run ./cmd/hkw" // which leaves no hkw behind
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks for an orderly end; a second one finds the system's
 	// own handling again and ends the process at once.

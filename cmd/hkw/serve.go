@@ -220,7 +220,7 @@ func (a *app) tries(hub string) []string {
 		}
 		lines = append(lines, line+fmt.Sprintf(" -t hkw/%s/play -m chime", hub))
 	}
-	line := "hkw play chime"
+	line := called + " play chime"
 	// What was given by flag is not known to the other terminal.
 	if hub != settingByName(setHub).byDefault {
 		line += " --hub " + hub
