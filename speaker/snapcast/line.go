@@ -46,6 +46,9 @@ const (
 // errStuck is that the server is there and takes nothing.
 var errStuck = errors.New("the snapserver takes no sound: does another program feed this stream?")
 
+// errTalks is that somebody else is there.
+var errTalks = errors.New("who answers there is no tcp source of a snapserver; is the port right?")
+
 // line is a connection over which exactly 48,000 frames go each second: what is
 // played, or silence. Its goroutine tends it while nothing plays.
 type line struct {
@@ -119,19 +122,22 @@ func (l *line) tend() {
 	})
 }
 
-// listen notices that the server closes a connection; it never says anything.
+// listen notices that the server closes a connection. The source of a snapserver
+// never says anything: who does is another program, or another port of the server.
 func (l *line) listen(c *net.TCPConn) {
 	l.work.Go(func() {
-		var b [256]byte
-		var err error
-		for err == nil {
-			_, err = c.Read(b[:])
+		var b [1]byte
+		n, err := c.Read(b[:])
+		if n > 0 {
+			err = errTalks
+		} else {
+			err = fmt.Errorf("the snapserver closed the connection: %w", err)
 		}
 		l.mu.Lock()
 		known := l.over != nil || l.conn.Load() != c
 		l.mu.Unlock()
 		if !known {
-			l.failed(fmt.Errorf("the snapserver closed the connection: %w", err))
+			l.failed(err)
 		}
 	})
 }

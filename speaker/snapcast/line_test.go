@@ -177,3 +177,30 @@ func TestStarvedServer(t *testing.T) {
 	case <-time.After(100 * time.Millisecond):
 	}
 }
+
+// Another program on the port, which answers, is told from a snapserver.
+func TestServerThatTalks(t *testing.T) {
+	f := newFakeServer(t)
+	s, err := New().Open(t.Context(), f.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	speakertest.Eventually(t, 5*time.Second, func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.conn == nil {
+			return errors.New("nobody has connected")
+		}
+		_, err := f.conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n"))
+		return err
+	})
+	select {
+	case <-s.Failed():
+	case <-time.After(5 * time.Second):
+		t.Fatal("nobody noticed")
+	}
+	if err := s.Err(); !errors.Is(err, errTalks) {
+		t.Errorf("failed for %v", err)
+	}
+}
