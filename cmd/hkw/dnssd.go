@@ -14,6 +14,7 @@ import (
 
 	"github.com/pion/logging"
 	"github.com/pion/mdns/v2"
+	"golang.org/x/net/bpf"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -64,7 +65,42 @@ func openService(ctx context.Context, machine string, o offer, on []link) (*serv
 	if err != nil {
 		return nil, err
 	}
+	s.hearQuestions()
 	return s, nil
+}
+
+// maxQuestions is how many questions a message may have to be heard. The library
+// answers each with a packet of its own, at once and to whoever seems to have asked;
+// without a bound one packet of a stranger is answered with a thousand.
+const maxQuestions = 16
+
+// questions lets only questions through: for the UDP header with what follows, which
+// is what a socket's filter sees. The library keeps what it hears answered, and has
+// to look through all that it has kept for each record more.
+var questions = []bpf.Instruction{
+	bpf.LoadAbsolute{Off: 8 + 2, Size: 1}, // flags; the first is that of a response
+	bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 1 << 7, SkipTrue: 6},
+	bpf.LoadAbsolute{Off: 8 + 6, Size: 2}, // how many answers
+	bpf.TAX{},
+	bpf.LoadAbsolute{Off: 8 + 4, Size: 2}, // how many questions
+	bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: maxQuestions, SkipTrue: 2},
+	bpf.JumpIfX{Cond: bpf.JumpLessOrEqual, SkipTrue: 1}, // the library takes it for a response
+	bpf.RetConstant{Val: 1 << 16},
+	bpf.RetConstant{Val: 0},
+}
+
+// hearQuestions keeps everything else away from the library, where the system can.
+func (s *service) hearQuestions() {
+	filter, err := bpf.Assemble(questions)
+	if err != nil {
+		return // a test assembles it
+	}
+	if s.v4 != nil {
+		_ = s.v4.SetBPF(filter)
+	}
+	if s.v6 != nil {
+		_ = s.v6.SetBPF(filter)
+	}
 }
 
 // openMDNS opens the library on links.
