@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"hkw/session"
 )
@@ -39,9 +40,12 @@ const announcedTopic = "status/home_assistant"
 const mediaPlayerWord = "media_player"
 
 // ValidDiscoveryPrefix tells whether discovery topics may begin with s: 1 to 100
-// bytes, levels of a topic without wildcards and spaces.
+// bytes of UTF-8, levels of a topic without wildcards, spaces and control characters,
+// of which the first is not the hubs' own: an announcement would be a command there.
 func ValidDiscoveryPrefix(s string) bool {
-	return len(s) <= 100 && !strings.ContainsAny(s, "+#$ \t\r\n\x00") && !slices.Contains(strings.Split(s, "/"), "")
+	levels := strings.Split(s, "/")
+	return len(s) <= 100 && utf8.ValidString(s) && !strings.ContainsAny(s, "+#$ ") && !strings.ContainsFunc(s, unicode.IsControl) &&
+		!slices.Contains(levels, "") && levels[0] != "hkw"
 }
 
 // birthTopic is where Home Assistant says that it has come, unless configured

@@ -35,6 +35,18 @@ func TestHomeAssistantForged(t *testing.T) {
 	}
 }
 
+func TestDiscoveryPrefixes(t *testing.T) {
+	for prefix, valid := range map[string]bool{
+		"homeassistant": true, "a/b/c": true, "é/😀": true, "hkwx": true, "x/hkw": true, strings.Repeat("x", 100): true,
+		"": false, "/": false, "a/": false, "/a": false, "a//b": false, "a/+": false, "#": false, "$SYS": false, "a b": false, "a\x01": false,
+		"a\u0085": false, "\xff": false, "hkw": false, "hkw/home/play": false, strings.Repeat("x", 101): false,
+	} {
+		if ValidDiscoveryPrefix(prefix) != valid {
+			t.Errorf("%q: valid must be %v", prefix, valid)
+		}
+	}
+}
+
 // Whoever may publish may say that Home Assistant has come, as often as they like.
 func TestHomeAssistantIsBornOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -237,7 +237,7 @@ func (c *config) parse(fromFile map[string]given) error {
 	if text != homeOff {
 		c.home = text
 		if !bridge.ValidDiscoveryPrefix(text) {
-			fail(o.refuse("a topic such as homeassistant, or "+homeOff, text))
+			fail(o.refuse("a topic such as homeassistant that is not below hkw, or "+homeOff, text))
 		}
 	}
 	var e error
