@@ -43,6 +43,7 @@ type incoming struct {
 	cmd     *command
 	why     *refusal // what is wrong with it as it stands
 	pending *pending
+	to      destination // what its topic leads to
 }
 
 // deliver takes a message from the MQTT client. It never blocks: when the inbox
@@ -100,7 +101,7 @@ func (h *Hub) handle(r request) {
 		h.refuse(cmd, &refusal{RetainedCommand, "retained commands are never carried out; publish without retain, and clear the topic with an empty retained message"})
 		return
 	}
-	if a := (&incoming{r, cmd, why, p}); !h.tooFast(a) {
+	if a := (&incoming{request: r, cmd: cmd, why: why, pending: p}); !h.tooFast(a) {
 		h.admit(a)
 	}
 }

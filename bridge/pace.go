@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"math"
 	"time"
+
+	"hkw/speaker/library"
 )
 
 // Rate is how fast commands may come: PerSecond for ever, and Burst of them at
@@ -109,6 +111,7 @@ type pacer struct {
 	others bucket // of the topics for which there is no room
 	hub    bucket
 	asks   bucket // of the commands that only ask: who polls must not hush who rings
+	spare  bucket // of the commands on topics that have rested, when others have emptied hub
 
 	recent  map[press]time.Time // first presses
 	presses []pressed           // the same, oldest first
@@ -121,7 +124,7 @@ type pacer struct {
 func newPacer(pace Pace) *pacer {
 	p := &pacer{pace: pace.orDefaults(), seed: maphash.MakeSeed(), topics: map[string]*bucket{}, recent: map[press]time.Time{}}
 	p.hub.tokens = float64(p.pace.Hub.Burst)
-	p.asks = p.hub
+	p.asks, p.spare = p.hub, p.hub
 	return p
 }
 
@@ -183,8 +186,19 @@ func (p *pacer) take(a *incoming, now time.Time) time.Duration {
 	if a.why == nil && is(a.cmd.route.ends, a.cmd) {
 		all.PerSecond = -1 // silence can be asked for whatever else goes on
 	}
-	return p.takeOf(now, &p.hub, all, p.bucket(a, now), p.pace.Topic)
+	one := p.bucket(a, now)
+	// Looked at before anything is taken.
+	rested := a.to == toOwn && one != nil && now.Sub(one.at) >= restTime
+	wait := p.takeOf(now, &p.hub, all, one, p.pace.Topic)
+	if wait > 0 && rested {
+		// A flood on many topics must not hush a doorbell on one of its own.
+		return p.takeOf(now, &p.spare, all, one, p.pace.Topic)
+	}
+	return wait
 }
+
+// restTime is for how long nothing may have passed on a topic that has rested.
+const restTime = time.Second
 
 func (p *pacer) takeOf(now time.Time, all *bucket, ofAll Rate, one *bucket, ofOne Rate) time.Duration {
 	wait := all.lacks(ofAll, now)
@@ -210,8 +224,8 @@ func (p *pacer) bucket(a *incoming, now time.Time) *bucket {
 	switch {
 	case p.pace.Topic.unlimited():
 		return nil
-	case a.cmd.route == nil:
-		name = "" // what is no command
+	case a.to == toNothing:
+		name = "" // of all that is no command, or names nothing
 	case a.cmd.route.latest:
 		name = a.cmd.route.Command // of all speakers
 	}
@@ -225,7 +239,7 @@ func (p *pacer) bucket(a *incoming, now time.Time) *bucket {
 			}
 		}
 	}
-	fresh := bucket{tokens: float64(p.pace.Topic.Burst), at: now}
+	fresh := bucket{tokens: float64(p.pace.Topic.Burst), at: now.Add(-restTime)}
 	if len(p.topics) >= maxBuckets {
 		if p.others.at.IsZero() {
 			p.others = fresh
@@ -234,6 +248,42 @@ func (p *pacer) bucket(a *incoming, now time.Time) *bucket {
 	}
 	p.topics[name] = &fresh
 	return &fresh
+}
+
+// destination is what the topic of a command leads to.
+type destination int
+
+const (
+	toNothing destination = iota // what is no command, or names nothing that there is
+	toMany                       // media of the library: there may be any number of it
+	toOwn                        // all others: of commands, presets, chimes and speakers there are few
+)
+
+// destinationOf finds out where a command's topic leads.
+func (h *Hub) destinationOf(a *incoming) destination {
+	switch {
+	case a.cmd.route == nil:
+		return toNothing
+	case a.cmd.route.Wild == "":
+		return toOwn
+	}
+	_, name := findRoute(a.request.topic)
+	if a.cmd.route.Wild == "speaker" {
+		if _, there := h.speakers[name]; there {
+			return toOwn
+		}
+		return toNothing
+	}
+	if _, preset := h.cfg.Presets[name]; preset {
+		return toOwn
+	}
+	switch m, err := h.cfg.Media.Resolve(name); {
+	case err != nil:
+		return toNothing
+	case m.Kind == library.KindChime:
+		return toOwn
+	}
+	return toMany
 }
 
 // hold keeps a command until it may be carried out, in place of an older value
@@ -329,6 +379,7 @@ func (p *pacer) waits(a *incoming, now time.Time) time.Duration {
 func (h *Hub) tooFast(a *incoming) bool {
 	now, p := a.request.at, h.pacer
 	h.catchUp(now)
+	a.to = h.destinationOf(a)
 	if wait := p.bounced(a); wait > 0 {
 		h.hush(a, wait, &p.bounces, "the same command came less than "+p.pace.Bounce.String()+" ago; a contact that bounces rings once")
 		return true

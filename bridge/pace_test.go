@@ -17,12 +17,23 @@ import (
 )
 
 // paced is a hub on the workbench with the default pace, and its log at info.
-func paced(t *testing.T) (*bench, *bytes.Buffer) {
+func paced(t *testing.T, furnishing ...furnish) (*bench, *bytes.Buffer) {
 	t.Helper()
 	log := &bytes.Buffer{}
-	b := newBench(t, func(c *Config) { c.Pace, c.Log = Pace{}, zerolog.New(log).Level(zerolog.InfoLevel) })
+	b := newBench(t, append(furnishing, func(c *Config) { c.Pace, c.Log = Pace{}, zerolog.New(log).Level(zerolog.InfoLevel) })...)
 	log.Reset()
 	return b, log
+}
+
+// songs has a library of so many, called n0, n1, …
+func songs(n int) furnish {
+	return func(c *Config) {
+		media := catalogue{"song": testMedia["song"], "bell": testMedia["bell"]}
+		for i := range n {
+			media[fmt.Sprintf("n%d", i)] = testMedia["song"]
+		}
+		c.Media = media
+	}
 }
 
 // at publishes as if it were then.
@@ -203,28 +214,72 @@ func TestRateOfATopic(t *testing.T) {
 	}
 }
 
-// However many topics a flood invents, the hub has its rate, and can be silenced.
+// However many topics a flood uses, the hub has its rate, and can be silenced; a
+// doorbell is heard.
 func TestRateOfTheHub(t *testing.T) {
-	b, _ := paced(t)
+	b, _ := paced(t, songs(3*hubBurst))
 	now := time.Now()
 	b.at(now, "play", "song")
 	passed := 1
 	for i := range 3 * hubBurst {
-		if r := b.result(b.at(now, fmt.Sprintf("play/made-up-%d", i), "")); r.Error != RateLimited {
+		if r := b.result(b.at(now, fmt.Sprintf("play/n%d", i), `{"on_busy":"drop"}`)); r.Error != RateLimited {
 			passed++
 		}
 	}
 	if passed != hubBurst {
 		t.Errorf("%d commands passed, want %d", passed, hubBurst)
 	}
-	if r := b.result(b.at(now, "play/bell", "")); r.Error != RateLimited {
-		t.Errorf("one more: %+v", r)
+	if r := b.result(b.at(now, "play/bell", "")); r.Outcome != session.OutcomeStarted {
+		t.Errorf("a doorbell in a flood: %+v", r)
+	}
+	if r := b.result(b.at(now, "play/bell", "once more")); r.Error != RateLimited {
+		t.Errorf("at once again: %+v", r)
 	}
 	if r := b.result(b.at(now, "ping", "")); r.Outcome != session.OutcomeDone {
 		t.Errorf("a ping in a flood: %+v", r)
 	}
-	if r := b.result(b.at(now, "stop", "")); r.Outcome != session.OutcomeDone || *r.Count != 1 {
+	if r := b.result(b.at(now, "stop", "")); r.Outcome != session.OutcomeDone || *r.Count != 2 {
 		t.Errorf("a stop in a flood: %+v", r)
+	}
+}
+
+// A flood that goes on, on all topics that there are and many more, leaves a doorbell
+// on one of its own at least one ring a second.
+func TestADoorbellInAFlood(t *testing.T) {
+	b, _ := paced(t, songs(1000), func(c *Config) { c.Presets = map[string]Preset{"door": {Media: "bell"}} })
+	now, rings := time.Now(), 0
+	for i := range 20_000 { // at 2000 a second
+		at := now.Add(time.Duration(i) * 500 * time.Microsecond)
+		topic := [...]string{"say", "play", "play/n%d", "play/made-up-%d", "seek", "play/bell", "speaker/x%d/volume", "volume", "mute", "y%d"}[i%10]
+		if strings.Contains(topic, "%d") {
+			topic = fmt.Sprintf(topic, i/10%1000)
+		}
+		b.at(at, topic, `{"on_busy":"drop"}`)
+		if i%3000 == 2999 {
+			if r := b.result(b.at(at, "play/door", "")); r.Error == RateLimited {
+				t.Errorf("%v after the beginning: %+v", at.Sub(now), r)
+			}
+			rings++
+		}
+	}
+	if rings != 6 {
+		t.Errorf("%d rings", rings)
+	}
+}
+
+// What leads nowhere shares one limit, whatever it is called.
+func TestRateOfInventedNames(t *testing.T) {
+	b, _ := paced(t)
+	now, passed := time.Now(), 0
+	for i := range 3 * topicBurst {
+		for _, topic := range []string{"play/x%d", "speaker/x%d/mute", "x%d"} {
+			if r := b.result(b.at(now, fmt.Sprintf(topic, i), "off")); r.Error != RateLimited {
+				passed++
+			}
+		}
+	}
+	if passed != topicBurst {
+		t.Errorf("%d passed, want %d", passed, topicBurst)
 	}
 }
 
@@ -378,7 +433,7 @@ func TestShutDownAnswersHeldValues(t *testing.T) {
 
 // Whatever names are invented, what is remembered of them is bounded.
 func TestPaceForgets(t *testing.T) {
-	b, _ := paced(t)
+	b, _ := paced(t, songs(20*maxBuckets))
 	b.hub.pacer.pace.Hub.PerSecond = -1
 	now := time.Now()
 	for i := range 20 * maxBuckets {

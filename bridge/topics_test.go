@@ -146,7 +146,7 @@ func paceTable() string {
 	}
 	return "| what | limit |\n|---|---|\n" +
 		fmt.Sprintf("| the same sound, without an `id` | once in %g s |\n", p.Bounce.Seconds()) +
-		row("commands on one topic; on all unknown topics together", p.Topic) +
+		row("commands on one topic; on all together that are unknown or name nothing", p.Topic) +
 		row("commands of a hub", p.Hub) +
 		row("questions on the bus: `ping`, `media`, `session/get`", p.Hub)
 }
