@@ -163,6 +163,9 @@ func (p *tab) picture(name string) {
 	}
 	var png []byte
 	p.run(chromedp.FullScreenshot(&png, 100))
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		p.t.Error(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
 		p.t.Error(err)
 	}
