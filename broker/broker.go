@@ -38,6 +38,7 @@ type Config struct {
 	MaxTopicLevels  int           // of topics and filters; 15
 	MaxRetained     int           // retained messages of clients, those of hubs counted too; 10,000
 	MaxPending      int           // messages that wait for one client; 1024
+	MaxPublishRate  int           // messages a second of one client, hubs excepted; 5000. What comes faster is read later
 	ConnectDeadline time.Duration // from the connection to its CONNECT; 3 s
 	WriteDeadline   time.Duration // for a client to take a packet; 2 s
 }
@@ -49,6 +50,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.MaxTopicLevels, 15)
 	setDefault(&c.MaxRetained, 10_000)
 	setDefault(&c.MaxPending, 1024)
+	setDefault(&c.MaxPublishRate, 5000)
 	setDefault(&c.ConnectDeadline, 3*time.Second)
 	setDefault(&c.WriteDeadline, 2*time.Second)
 	if c.Access == nil {
@@ -179,7 +181,7 @@ func (b *Broker) dial(ctx context.Context, listener string) (net.Conn, error) {
 
 // serveConn lives as long as one connection.
 func (b *Broker) serveConn(listener string, raw net.Conn) {
-	conn := &guardedConn{Conn: raw, writeDeadline: b.cfg.WriteDeadline, ended: make(chan struct{})}
+	conn := newGuardedConn(raw, b.cfg.WriteDeadline)
 	admitted := b.begin(func() { b.conns[conn] = struct{}{} })
 	if !admitted {
 		_ = raw.Close()

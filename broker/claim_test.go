@@ -19,7 +19,7 @@ func TestClaim(t *testing.T) {
 		}
 		conn := func() *guardedConn {
 			near, _ := pipe()
-			return &guardedConn{Conn: near, ended: make(chan struct{})}
+			return newGuardedConn(near, 0)
 		}
 		claim := func(c *guardedConn, who string) packets.Code {
 			code, _ := b.claim(c, b.server.NewClient(c, tcpID, "id", false), identity{name: who})

@@ -23,6 +23,7 @@ type guardedConn struct {
 	writeDeadline time.Duration
 	closing       sync.Once
 	closeErr      error
+	gone          chan struct{} // closed when the connection is
 	ended         chan struct{} // closed when all is over
 
 	mu       sync.Mutex
@@ -31,6 +32,32 @@ type guardedConn struct {
 	handling byte   // type of the packet that is being handled
 	receives uint16 // Receive Maximum of its CONNECT; 0 if it named none
 	ack      uint16 // its packet id, under which the client waits for a SUBACK or UNSUBACK
+
+	// Of the goroutine that reads.
+	lead time.Duration // how far its publishes are ahead of their rate
+	read time.Time     // when that was true
+}
+
+func newGuardedConn(raw net.Conn, writeDeadline time.Duration) *guardedConn {
+	return &guardedConn{Conn: raw, writeDeadline: writeDeadline, gone: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// slowDown lets a client that publishes faster than rate, messages a second, wait
+// until it does not: one that floods would leave the others, the hubs first of all,
+// no time. It may be a second ahead. Its socket fills up meanwhile; nothing is lost.
+func (c *guardedConn) slowDown(rate int) {
+	if who, _ := c.identity(); who.hub != "" {
+		return
+	}
+	now := time.Now()
+	c.lead = max(0, c.lead-now.Sub(c.read)) + time.Second/time.Duration(rate)
+	c.read = now
+	if c.lead > time.Second {
+		select {
+		case <-time.After(c.lead - time.Second):
+		case <-c.gone:
+		}
+	}
 }
 
 // reading remembers what of the packet that is being handled matters later on.
@@ -91,7 +118,7 @@ func (c *guardedConn) Write(p []byte) (int, error) {
 func (c *guardedConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 func (c *guardedConn) Close() error {
-	c.closing.Do(func() { c.closeErr = c.Conn.Close() })
+	c.closing.Do(func() { c.closeErr = c.Conn.Close(); close(c.gone) })
 	return c.closeErr
 }
 

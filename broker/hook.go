@@ -71,6 +71,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Connect:
 		pk.Properties.ReceiveMaximum = 0
 	case packets.Publish:
+		conn.slowDown(h.broker.cfg.MaxPublishRate)
 		if strings.HasPrefix(pk.TopicName, "$") {
 			pk.TopicName = "$"
 		}

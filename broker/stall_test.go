@@ -269,3 +269,53 @@ func TestManyUnfinishedQoS2(t *testing.T) {
 	}
 	c.pong()
 }
+
+// A client that publishes without end is read at its rate, and closing does not
+// wait for that; another is served as if nothing were. Hubs have no rate.
+func TestFloodIsReadSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := New(Config{Log: zerolog.Nop(), MaxPublishRate: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dial := func(id string) *raw {
+			conn, err := b.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return newRaw(t, conn).welcome(connect{id: id})
+		}
+		flooder, other := dial("flooder"), dial("other")
+		hub := dialHub(t, b, "home").welcome(connect{id: "hub"}).subscribed(0, "hkw/home/+")
+		began := time.Now()
+		passes := func(c *raw, n int, after time.Duration) {
+			t.Helper()
+			for range n {
+				c.send(publish(4, "hkw/home/play", 0, 0, false, "x"))
+			}
+			c.pong()
+			if took := time.Since(began); took != after {
+				t.Errorf("%d messages took %v, want %v", n, took, after)
+			}
+		}
+		passes(flooder, 100, 0)
+		passes(other, 1, 0)
+		passes(hub, 1000, 0)
+		passes(flooder, 250, 2500*time.Millisecond)
+		for range 1000 {
+			flooder.send(publish(4, "hkw/home/play", 0, 0, false, "x"))
+		}
+		began = time.Now()
+		passes(other, 1, 0)
+		for _, c := range []*raw{other, hub} {
+			_ = c.Close()
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("closing took %v", took)
+		}
+		_ = flooder.Close()
+	})
+}
