@@ -224,6 +224,11 @@ func testPageVolume(t *testing.T, b context.Context, axe string) {
 	p.run(chromedp.Focus("#hub-switches input", chromedp.ByQuery))
 	p.keys(" ")
 	p.shows("#quiet-note", "Muted: what plays is not heard.")
+	p.shows("#now-by", "The hub is free, but muted.")
+	h.must("play", `"media":"chime","repeat":true`, session.OutcomeStarted)
+	p.shows("#now-by", "unheard: the hub is muted")
+	p.shows("#speakers li:last-child", "playing unheard")
+	h.must("stop", "", session.OutcomeDone)
 	p.shows("#log", "The hub was muted.")
 	if got := d.latest(); got != "hkw/home/mute on" {
 		t.Errorf("muted with %s", got)

@@ -1,6 +1,7 @@
 // What plays, and what it displaced: gives way, is paused, waits.
 
 import { $, el, icon, keyed, minutes, put } from './dom.js';
+import { unheard } from './volumes.js';
 
 let page, seeking = null, seekTimer;
 const lines = {};
@@ -87,8 +88,8 @@ export function showNow() {
 	put($('now-state'), text);
 	$('now-state').dataset.tone = $('now').dataset.tone = tone;
 	put($('now-title'), p ? p.media.title : s ? 'Nothing is playing' : page.state.locked ? 'Locked' : page.state.away ? 'No word from the hub. Trying again…' : 'Asking the hub…');
-	put($('now-by'), p ? [p.media.artist, p.media.album, paused ? 'the hub is free meanwhile' : ''].filter(Boolean).join(' · ')
-		: s ? 'The hub is free: whoever asks is heard.' : '');
+	put($('now-by'), p ? [p.media.artist, p.media.album, paused ? 'the hub is free meanwhile' : unheard(s, p) ? 'unheard: the hub is muted' : ''].filter(Boolean).join(' · ')
+		: !s ? '' : s.muted ? 'The hub is free, but muted.' : 'The hub is free: whoever asks is heard.');
 	const facts = p ? [['Priority', p.priority], ['For', whose(p)], ['On', names(s, p.speakers)], ['Volume', p.volume]] : [];
 	keyed($('now-facts'), facts.filter(([, v]) => v !== undefined), (f) => f[0],
 		(f) => el('li', {}, el('span', { class: 'soft' }, `${f[0]} `), el('strong')),

@@ -130,6 +130,11 @@ function muteText(of) {
 	return of.mute_below ? `Muted: only priority ${of.mute_below} and above is heard.` : 'Muted: what plays is not heard.';
 }
 
+// unheard tells whether the mute of a hub or a speaker takes away what plays.
+export function unheard(of, p) {
+	return of.muted && !(of.mute_below && p?.priority >= of.mute_below);
+}
+
 const rows = new WeakMap();
 
 function controls(off) {
@@ -168,7 +173,7 @@ export function showVolumes() {
 	}, (node, sp) => {
 		const v = rows.get(node);
 		put(node.querySelector('.title'), sp.name || sp.id);
-		const facts = [sp.available ? '' : 'cannot be heard', sp.error, sp.warning, sp.available && sp.active ? sp.muted ? 'playing unheard' : 'sounding' : '',
+		const facts = [sp.available ? '' : 'cannot be heard', sp.error, sp.warning, sp.available && sp.active ? unheard(s, s.playing) || unheard(sp, s.playing) ? 'playing unheard' : 'sounding' : '',
 			sp.quiet?.active ? 'quiet hours' : '',
 			sp.override === undefined ? '' : `at ${sp.override} for what plays`, `driver ${sp.driver}`];
 		put(node.querySelector('.soft'), facts.filter(Boolean).join(' · '));
