@@ -38,6 +38,7 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	ctx, end := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // what it does not know of a newer browser
 	t.Cleanup(end)
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx) }) // a browser that is killed leaves processes that still write into its folder
 	if err := chromedp.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
