@@ -102,6 +102,8 @@ export function showNow() {
 	part('beneath', s?.playing && s.suspended ? [s.suspended] : [], 'stop');
 	part('paused', s?.paused.filter((other) => other !== p).reverse() ?? [], 'resume');
 	part('queue', s?.queue ?? [], 'stop');
+	$('unlisted').hidden = !s?.more;
+	put($('unlisted'), s?.more ? `and ${s.more} more that wait or are paused` : '');
 	tickNow();
 }
 
