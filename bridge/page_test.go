@@ -279,14 +279,18 @@ func testPageFlows(t *testing.T, b context.Context) {
 
 	// Copied by the clipboard's interface, and where a browser has none.
 	p.eval(`navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }`, nil)
-	p.click("#play-flows .copy")
-	p.until("it was copied", `window.copied === `+string(marshal(want)))
+	topic, payload, _ := strings.Cut(want, " ")
+	p.click("#play-flows .topic")
+	p.until("the topic was copied", `window.copied === `+string(marshal(topic)))
+	p.click("#play-flows .payload")
+	p.until("the payload was copied", `window.copied === `+string(marshal(payload)))
+	p.shows("#play-flows .payload", payload)
 	p.eval(`Object.defineProperty(window, "isSecureContext", {value: false});
 		document.addEventListener("copy", () => { window.copied = document.activeElement.value; }); window.copied = ""`, nil)
-	p.click("#play-flows .copy")
-	p.until("it was copied the old way", `window.copied === `+string(marshal(want)))
+	p.click("#play-flows .payload")
+	p.until("it was copied the old way", `window.copied === `+string(marshal(payload)))
 	p.click("#play-flows summary")
-	shell := `mosquitto_pub -h 127.0.0.1 -p 1883 -t hkw/home/play -m '` + strings.TrimPrefix(want, "hkw/home/play ") + `'`
+	shell := `mosquitto_pub -h 127.0.0.1 -p 1883 -t hkw/home/play -m '` + payload + `'`
 	p.shows("#play-flows .shell", shell)
 
 	for _, c := range []struct{ line, press string }{

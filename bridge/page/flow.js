@@ -29,26 +29,27 @@ export function command(topic, payload = '') {
 	return { topic, payload: given.length ? JSON.stringify(Object.fromEntries(given)) : '' };
 }
 
-// flowLine shows what make makes; write shows it anew.
+// flowLine shows what make makes; write shows it anew. Topic and payload are copied
+// one by one: a flow has a place for each.
 export function flowLine(name, make) {
-	const topic = el('code', { class: 'topic' });
-	const payload = el('code', { class: 'payload' });
+	const topic = copier('code topic', () => prefix + make().topic);
+	const payload = copier('code payload', () => make().payload);
 	const shell = el('code', { class: 'shell' });
 	const line = {
 		fresh: true,
 		write() {
 			const c = make();
-			put(topic, prefix + c.topic);
-			put(payload, c.payload || 'any payload, or none');
+			topic.show(prefix + c.topic, `Copy the topic of ${name}`);
+			payload.show(c.payload || 'any payload, or none', `Copy the payload of ${name}`);
 			payload.classList.toggle('empty', !c.payload);
+			payload.disabled = !c.payload;
 			put(shell, mosquitto(c));
 		},
 	};
 	line.node = el('div', { class: 'flow', role: 'group', 'aria-label': `${name}, from a flow` },
 		el('span', { class: 'call' }, el('span', { class: 'what', 'aria-hidden': 'true' }, name), topic, payload),
-		copier(`Copy topic and payload of ${name}`, () => { const c = make(); return c.payload ? `${prefix}${c.topic} ${c.payload}` : prefix + c.topic; }),
 		el('details', {}, el('summary', { 'aria-label': `Shell: mosquitto_pub for ${name}` }, 'Shell'),
-			el('div', { class: 'paste' }, shell, copier(`Copy mosquitto_pub of ${name}`, () => mosquitto(make())))));
+			el('div', { class: 'paste' }, shell, copier('copy', () => mosquitto(make())).show('Copy', `Copy mosquitto_pub of ${name}`))));
 	lines.add(line);
 	line.write();
 	return line;
@@ -70,13 +71,20 @@ function mosquitto(c) {
 
 const quoted = (word) => (/^[\w./:@%+-]+$/.test(word) ? word : `'${String(word).replaceAll("'", "'\\''")}'`);
 
-function copier(label, text) {
-	const button = el('button', { type: 'button', class: 'copy', 'aria-label': label }, 'Copy');
+// copier is a button that copies text and says so, to the eye by a mark of the style.
+function copier(kind, text) {
+	const button = el('button', { type: 'button', class: kind });
+	button.show = (face, label) => {
+		put(button, face);
+		button.title = label;
+		button.setAttribute('aria-label', face === 'Copy' ? label : `${label}: ${face}`);
+		return button;
+	};
 	button.addEventListener('click', async () => {
 		const done = await copy(text(), button);
-		put(button, done ? 'Copied' : 'Not copied');
+		button.dataset.copied = done ? 'copied' : 'not copied';
 		announce(done ? 'Copied' : 'It could not be copied');
-		setTimeout(() => put(button, 'Copy'), 1500);
+		setTimeout(() => delete button.dataset.copied, 1500);
 	});
 	return button;
 }
