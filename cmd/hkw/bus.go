@@ -12,6 +12,7 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"hkw/bridge"
 )
@@ -79,7 +80,10 @@ func openBus(ctx context.Context, cfg *config, hub string) (*bus, error) {
 	if err := b.await(ctx, b.paho.Connect(), connectTime); err != nil {
 		b.close()
 		hint := ""
-		if cfg.broker == "" {
+		switch {
+		case errors.Is(err, packets.ErrorRefusedNotAuthorised), errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword):
+			hint = "; it wants to know who asks: --" + setUser + " and " + settingByName(setPassword).env()
+		case cfg.broker == "":
 			hint = "; is `hkw serve` running?"
 		}
 		return nil, exitWith(exitNoAnswer, "cannot reach the broker at %s: %w%s", address, plainNetError(err), hint)
