@@ -405,6 +405,7 @@ func TestNodeRED(t *testing.T) {
 		if code := b.stop(); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
+		n.eventually("away", func() bool { return n.below("hkw-there-state") == "The hub is away" })
 		n.eventually("cut off", func() bool { return n.below("hkw-play-out") != "connected" })
 		n.press("hkw-there-ping")
 		n.says("hkw-there-answer", "Nobody: no answer within 2 s")
@@ -412,6 +413,7 @@ func TestNodeRED(t *testing.T) {
 	step("and comes back", func() {
 		again := serve(t, append(hub, "--mqtt-listen", b.app.mqttAddr.String())...)
 		n.eventually("connected again", func() bool { return n.below("hkw-play-out") == "connected" })
+		n.eventually("there again", func() bool { return n.below("hkw-there-state") == "The hub is there" })
 		n.press("hkw-there-ping")
 		n.says("hkw-there-answer", "Yes, at *")
 		n.press("hkw-play-alarm")
