@@ -291,7 +291,7 @@ func (f *flacStream) next() (block, error) {
 	scale := 1 / float32(int64(1)<<(f.info.depth-1))
 	for c, sub := range fr.Subframes {
 		for i, v := range sub.Samples[skip:] {
-			f.out[i*ch+c] = float32(v) * scale
+			f.out[i*ch+c] = min(max(float32(v)*scale, -1), 1) // a prediction that is wrong knows no bounds
 		}
 	}
 	return block{f.out, layouts[ch], f.info.rate}, nil
