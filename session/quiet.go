@@ -201,9 +201,8 @@ func (c *Core) setMute(in SetMute) {
 	}
 	mute := &c.mute
 	if in.Speaker != "" {
-		at, known := c.findSpeaker(in.Speaker)
+		at, known := c.addressed(in.Request, s, in.Speaker)
 		if !known {
-			c.refuse(in.Request, s, SpeakerNotFound, c.noSpeaker(in.Speaker))
 			return
 		}
 		mute = &c.speakers[at].mute
@@ -230,9 +229,8 @@ func (c *Core) setQuiet(in SetQuiet) {
 	}
 	q := &c.quiet
 	if in.Speaker != "" {
-		at, known := c.findSpeaker(in.Speaker)
+		at, known := c.addressed(in.Request, s, in.Speaker)
 		if !known {
-			c.refuse(in.Request, s, SpeakerNotFound, c.noSpeaker(in.Speaker))
 			return
 		}
 		q = &c.speakers[at].quiet

@@ -74,6 +74,14 @@ func (c *Core) noSpeaker(id string) string {
 	return "there is no speaker " + id + "; the hub has " + strings.Join(ids, ", ")
 }
 
+// addressed finds the one speaker that a command is about, or refuses the command.
+func (c *Core) addressed(in Request, s *session, id string) (at int, ok bool) {
+	if at, ok = c.findSpeaker(id); !ok {
+		c.refuse(in, s, SpeakerNotFound, c.noSpeaker(id))
+	}
+	return at, ok
+}
+
 // choose reads the selection that a command carries for one playback; given is
 // false if it carries none.
 func (c *Core) choose(ids []string, all bool) (chosen selection, given bool, code Code, message string) {
@@ -208,9 +216,8 @@ func (c *Core) setVolume(in SetVolume) {
 	}
 	targets := c.speakers
 	if in.Speaker != "" {
-		at, known := c.findSpeaker(in.Speaker)
+		at, known := c.addressed(in.Request, s, in.Speaker)
 		if !known {
-			c.refuse(in.Request, s, SpeakerNotFound, c.noSpeaker(in.Speaker))
 			return
 		}
 		targets = c.speakers[at : at+1]
