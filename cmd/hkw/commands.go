@@ -306,7 +306,7 @@ func (t *talk) showVolume(ctx context.Context, b *bus, speaker string) error {
 	if speaker != "" {
 		v, ok := volumes[speaker]
 		if !ok {
-			return exitWith(exitRejected, "the hub has no speaker %q; it has %s", speaker, strings.Join(speakerIDs(s), ", "))
+			return noSpeaker(s, speaker)
 		}
 		shown, line = map[string]any{"speaker": speaker, "volume": v}, fmt.Sprintf("volume of %s: %d", speaker, v)
 	}
@@ -319,6 +319,11 @@ func (t *talk) showVolume(ctx context.Context, b *bus, speaker string) error {
 	}
 	t.say("%s", line)
 	return nil
+}
+
+// noSpeaker says which speakers a hub has that lacks the one named.
+func noSpeaker(s bridge.Status, speaker string) error {
+	return exitWith(exitRejected, "the hub has no speaker %q; it has %s", speaker, strings.Join(speakerIDs(s), ", "))
 }
 
 func speakerIDs(s bridge.Status) []string {

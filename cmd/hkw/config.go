@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"math"
@@ -44,6 +45,15 @@ type given struct {
 type sourced struct {
 	text string
 	origin
+}
+
+// integer reads a number within bounds.
+func (t sourced) integer(least, most int) (int, error) {
+	n, err := strconv.Atoi(t.text)
+	if err != nil || n < least || n > most {
+		return 0, t.refuse(fmt.Sprintf("an integer from %d to %d", least, most), t.text)
+	}
+	return n, nil
 }
 
 // hubText is one entry of the file's list of hubs.
@@ -107,6 +117,11 @@ type hubConfig struct {
 	speakers []speakerSpec // nil: whatever is found
 	presets  map[string]bridge.Preset
 	quiet    house
+}
+
+// strange tells whether a hub with configured speakers does not have this one.
+func (h hubConfig) strange(speaker string) bool {
+	return h.speakers != nil && !slices.ContainsFunc(h.speakers, func(s speakerSpec) bool { return s.name == speaker })
 }
 
 // loadConfig puts the configuration together: defaults < file < environment < flags.

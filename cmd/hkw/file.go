@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -79,6 +80,29 @@ func (f file) mapping(n *yaml.Node, name string, each func(key, value *yaml.Node
 		}
 	}
 	return nil
+}
+
+// fields reads a mapping of known keys to single values; the value of listed is a
+// list. owner is who has them, with its verb.
+func (f file) fields(n *yaml.Node, name, owner string, known []string, listed string) (map[string][]sourced, error) {
+	fields := map[string][]sourced{}
+	return fields, f.mapping(n, name, func(key, value *yaml.Node) (err error) {
+		o := f.origin(key, key.Value)
+		field := fileKey(key.Value)
+		switch {
+		case !slices.Contains(known, field):
+			return usageError("%s: %s no %q; %s", f.at(key), owner, key.Value, nearest(key.Value, known))
+		case fields[field] != nil:
+			return usageError("%s is given twice", o.label)
+		case field == listed:
+			fields[field], err = f.list(o, value)
+		case value.Kind != yaml.ScalarNode:
+			return usageError("%s must be a single value", o.label)
+		default:
+			fields[field] = []sourced{{value.Value, o}}
+		}
+		return err
+	})
 }
 
 func follow(n *yaml.Node) *yaml.Node {

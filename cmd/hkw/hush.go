@@ -77,7 +77,7 @@ func (t *talk) showSwitch(ctx context.Context, b *bus, speaker string, show func
 		return err
 	}
 	if speaker != "" && !slices.Contains(speakerIDs(s), speaker) {
-		return exitWith(exitRejected, "the hub has no speaker %q; it has %s", speaker, strings.Join(speakerIDs(s), ", "))
+		return noSpeaker(s, speaker)
 	}
 	line, value := show(s, speaker)
 	if t.json {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -53,35 +52,15 @@ func (f file) presets(o origin, n *yaml.Node) ([]presetText, error) {
 	}
 	var presets []presetText
 	return presets, f.mapping(n, setPresets, func(key, value *yaml.Node) error {
-		p := presetText{name: sourced{key.Value, f.origin(key, setPresets)}, fields: map[string][]sourced{}}
+		p := presetText{name: sourced{key.Value, f.origin(key, setPresets)}}
 		if value.Kind != yaml.MappingNode {
 			return usageError("%s: the preset %q must be a mapping, as in %s: {media: chime}", f.at(key), key.Value, key.Value)
 		}
-		err := f.mapping(value, "a preset", func(key, value *yaml.Node) error {
-			return f.presetField(p, key, value)
-		})
+		var err error
+		p.fields, err = f.fields(value, "a preset", "a preset has", presetKeys, presetSpeakers)
 		presets = append(presets, p)
 		return err
 	})
-}
-
-func (f file) presetField(p presetText, key, value *yaml.Node) error {
-	o := f.origin(key, key.Value)
-	name := fileKey(key.Value)
-	switch {
-	case !slices.Contains(presetKeys, name):
-		return usageError("%s: a preset has no %q; %s", f.at(key), key.Value, nearest(key.Value, presetKeys))
-	case p.fields[name] != nil:
-		return usageError("%s is given twice", o.label)
-	case name == presetSpeakers:
-		list, err := f.list(o, value)
-		p.fields[name] = list
-		return err
-	case value.Kind != yaml.ScalarNode:
-		return usageError("%s must be a single value", o.label)
-	}
-	p.fields[name] = []sourced{{value.Value, o}}
-	return nil
 }
 
 // parsePresets checks presets as plays are checked.
@@ -163,9 +142,9 @@ func (p presetText) integer(key string, least, most int) (*int, error) {
 	if !ok {
 		return nil, nil
 	}
-	n, err := strconv.Atoi(t.text)
-	if err != nil || n < least || n > most {
-		return nil, t.refuse(fmt.Sprintf("an integer from %d to %d", least, most), t.text)
+	n, err := t.integer(least, most)
+	if err != nil {
+		return nil, err
 	}
 	return &n, nil
 }
@@ -200,13 +179,10 @@ func showPresets(texts []presetText) map[string]shownPreset {
 // warnOfStrangers says which presets name speakers that a hub with configured
 // speakers does not have.
 func (h hubConfig) warnOfStrangers(log zerolog.Logger) {
-	if h.speakers == nil {
-		return
-	}
 	for name, p := range h.presets {
 		var strangers []string
 		for _, id := range p.Speakers {
-			if !slices.ContainsFunc(h.speakers, func(s speakerSpec) bool { return s.name == id }) {
+			if h.strange(id) {
 				strangers = append(strangers, id)
 			}
 		}

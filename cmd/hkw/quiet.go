@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // zones by name where the machine has none, as in an image of the program alone
@@ -52,24 +50,8 @@ func (f file) quiet(o origin, n *yaml.Node) (*quietText, error) {
 	default:
 		return nil, usageError("%s must be FROM-TO such as 22:00-07:00, off, or a mapping of from, to, days, volume and priority", o.label)
 	}
-	q := &quietText{o, map[string][]sourced{}}
-	return q, f.mapping(n, "quiet hours", func(key, value *yaml.Node) (err error) {
-		o := f.origin(key, key.Value)
-		name := fileKey(key.Value)
-		switch {
-		case !slices.Contains(quietKeys, name):
-			return usageError("%s: quiet hours have no %q; %s", f.at(key), key.Value, nearest(key.Value, quietKeys))
-		case q.fields[name] != nil:
-			return usageError("%s is given twice", o.label)
-		case name == quietDays:
-			q.fields[name], err = f.list(o, value)
-		case value.Kind != yaml.ScalarNode:
-			return usageError("%s must be a single value", o.label)
-		default:
-			q.fields[name] = []sourced{{value.Value, o}}
-		}
-		return err
-	})
+	fields, err := f.fields(n, "quiet hours", "quiet hours have", quietKeys, quietDays)
+	return &quietText{o, fields}, err
 }
 
 // quietSpeakers reads a mapping of speakers to quiet hours.
@@ -113,11 +95,7 @@ func (q *quietText) parse(byDefault session.Quiet, zone *time.Location) (session
 	var err error
 	number := func(key string, into *int, least, most int) {
 		if t, ok := q.fields[key]; ok && err == nil {
-			n, e := strconv.Atoi(t[0].text)
-			if e != nil || n < least || n > most {
-				err = t[0].refuse(fmt.Sprintf("an integer from %d to %d", least, most), t[0].text)
-			}
-			*into = n
+			*into, err = t[0].integer(least, most)
 		}
 	}
 	number(quietVolume, &quiet.Volume, 0, session.MaxVolume)
@@ -186,11 +164,10 @@ func (c *config) parseQuiet() error {
 		into *int
 	}{{setQuietVolume, session.MaxVolume, &byDefault.Volume}, {setQuietPriority, session.MaxPriority, &byDefault.Priority}} {
 		g := c.values[n.name]
-		number, err := strconv.Atoi(g.text())
-		if err != nil || number < 0 || number > n.most {
-			return g.refuse(fmt.Sprintf("an integer from 0 to %d", n.most), g.text())
+		var err error
+		if *n.into, err = (sourced{g.text(), g.origin}).integer(0, n.most); err != nil {
+			return err
 		}
-		*n.into = number
 	}
 	g := c.values[setQuiet]
 	q := g.quiet
@@ -276,11 +253,8 @@ func showQuietSpeakers(speakers map[string]session.Quiet) map[string]shownQuiet 
 // warnOfQuietStrangers says which speakers have quiet hours that a hub with
 // configured speakers does not have.
 func (h hubConfig) warnOfQuietStrangers(log zerolog.Logger) {
-	if h.speakers == nil {
-		return
-	}
 	for id := range h.quiet.speakers {
-		if !slices.ContainsFunc(h.speakers, func(s speakerSpec) bool { return s.name == id }) {
+		if h.strange(id) {
 			log.Warn().Str("hub", h.name).Str("speaker", id).Msg("quiet_speakers names a speaker that the hub does not have")
 		}
 	}
